@@ -1,0 +1,1 @@
+"""The vocabulary as frozen values: no I/O, no clocks, no vendors."""
