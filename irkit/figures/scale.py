@@ -1,0 +1,199 @@
+"""Scales: where a value stands on paper, which ticks to show, how a number reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+_SECOND = 1000.0
+_STEPS = [
+    s * _SECOND
+    for s in (
+        1,
+        2,
+        5,
+        10,
+        15,
+        30,
+        60,
+        120,
+        300,
+        600,
+        900,
+        1800,
+        3600,
+        7200,
+        10800,
+        21600,
+        43200,
+        86400,
+        2 * 86400,
+        7 * 86400,
+        14 * 86400,
+        30 * 86400,
+        91 * 86400,
+        365 * 86400,
+    )
+]
+
+
+def at(ms: float) -> datetime:
+    """The moment of an epoch-milliseconds value, aware, in UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def ms(moment: datetime) -> float:
+    """Epoch milliseconds of an aware moment."""
+    return round(moment.timestamp() * 1000)
+
+
+def clock(value: float, *, seconds: bool = True) -> str:
+    """`14:02:07Z` for an epoch-milliseconds value.
+
+    Example:
+        >>> clock(1772373727000)
+        '14:02:07Z'
+    """
+    return at(value).strftime("%H:%M:%SZ" if seconds else "%H:%MZ")
+
+
+def time_ticks(lo: float, hi: float, most: int) -> list[tuple[float, str]]:
+    """At most `most` round moments between two epoch-milliseconds values, with their labels."""
+    span = max(hi - lo, 1.0)
+    step = next(
+        (s for s in _STEPS if span / s <= most), _STEPS[-1] * math.ceil(span / _STEPS[-1] / most)
+    )
+    form = "%H:%M:%S" if step < 60 * _SECOND else "%H:%M" if step < 86400 * _SECOND else "%d %b"
+    first = math.ceil(lo / step) * step
+    ticks = []
+    for i in range(int((hi - first) / step) + 1 if first <= hi else 0):
+        value = first + i * step
+        moment = at(value)
+        day = form == "%H:%M" and moment.hour == 0 and moment.minute == 0
+        ticks.append((value, moment.strftime("%d %b" if day else form)))
+    return ticks
+
+
+def nice_ticks(lo: float, hi: float, most: int = 4) -> list[float]:
+    """Round values that span `lo` to `hi`: the first is at or below, the last at or above."""
+    if not (math.isfinite(lo) and math.isfinite(hi)):
+        return [0.0, 1.0]
+    if hi <= lo:
+        pad = abs(lo) / 2 or 1.0
+        lo, hi = (0.0, lo + pad) if lo >= 0 else (lo - pad, 0.0)
+    raw = (hi - lo) / most
+    base = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * base for m in (1, 2, 2.5, 5, 10) if m * base >= raw * (1 - 1e-9))
+    first, last = math.floor(lo / step + 1e-9), math.ceil(hi / step - 1e-9)
+    return [i * step for i in range(first, last + 1)]
+
+
+def reading(value: float | None, unit: str = "") -> str:
+    """A number as a person reads it, with its unit; never a made-up zero.
+
+    `ratio` reads as per cent, `s` goes down to milliseconds, `bytes` up in steps of 1,024.
+
+    Example:
+        >>> reading(0.304, "ratio"), reading(12345, "req/s"), reading(0.0821, "s"), reading(None)
+        ('30.4 %', '12.3k req/s', '82.1 ms', 'unknown')
+    """
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    if unit == "ratio":
+        return f"{_short(value * 100)} %"
+    if unit == "s" and value != 0 and abs(value) < 1:
+        return f"{_short(value * 1000)} ms"
+    if unit == "bytes":
+        for name in ("B", "KiB", "MiB", "GiB"):
+            if abs(value) < 1024:
+                return f"{_short(value)} {name}"
+            value /= 1024
+        return f"{_short(value)} TiB"
+    return f"{_short(value)} {unit}".rstrip()
+
+
+def _short(value: float) -> str:
+    size = abs(value)
+    for limit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size >= limit:
+            return f"{value / (1e3 if letter == 'k' else limit):.3g}{letter}"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if 0 < size < 0.001:
+        return f"{value:.1e}"
+    return f"{value:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units.
+
+    Example:
+        >>> duration(192), duration(0.4), duration(7300), duration(200000)
+        ('3m 12s', '0.4s', '2h 01m', '2d 07h')
+    """
+    sign, left = ("-" if seconds < 0 else ""), abs(seconds)
+    if left < 10 and left != int(left):
+        return f"{sign}{left:.1f}s"
+    whole = round(left)
+    if whole < 60:
+        return f"{sign}{whole}s"
+    if whole < 3600:
+        return f"{sign}{whole // 60}m {whole % 60:02d}s"
+    if whole < 86400:
+        return f"{sign}{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{sign}{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def decimate(
+    x: Sequence[float],
+    y: Sequence[float | None],
+    lo: float,
+    hi: float,
+    buckets: int,
+    breaks: Sequence[tuple[float, float]] = (),
+) -> list[list[tuple[float, float]]]:
+    """The smallest and largest point of each bucket, as unbroken stretches.
+
+    No peak is lost: within each of `buckets` equal slices of `lo` to `hi` the minimum and the
+    maximum are kept, in their order.  A value that is missing, or a break between two points,
+    ends a stretch.  Points outside `lo` to `hi` are left out.  `x` must not go backwards; where
+    it does (a loop), every point up to a fixed number is kept instead.
+    """
+    import numpy as np
+
+    xs: Any = np.asarray(x, dtype=float)
+    ys: Any = (
+        np.array([np.nan if v is None else v for v in y], dtype=float)
+        if not isinstance(y, np.ndarray)
+        else y.astype(float)
+    )
+    size = min(len(xs), len(ys))
+    xs, ys = xs[:size], ys[:size]
+    good = np.isfinite(xs) & np.isfinite(ys)
+    inside = (xs >= lo) & (xs <= hi)
+    stretch = np.cumsum(~good)
+    for start, end in breaks:
+        stretch = stretch + (xs >= end) + (xs > start)
+    keep = np.flatnonzero(good & inside)
+    if not len(keep):
+        return []
+    kx, ky, ks = xs[keep], ys[keep], stretch[keep]
+    forward = bool(np.all(np.diff(kx) >= 0))
+    if len(kx) > 2 * buckets and forward:
+        slot = np.minimum(((kx - lo) / max(hi - lo, 1e-12) * buckets).astype(int), buckets - 1)
+        group = ks.astype(np.int64) * (buckets + 1) + slot
+        order = np.lexsort((ky, group))
+        edges = np.flatnonzero(np.diff(group[order], prepend=group[order][0] - 1))
+        ends = np.append(edges[1:], len(order)) - 1
+        chosen = np.unique(np.concatenate([order[edges], order[ends]]))
+        kx, ky, ks = kx[chosen], ky[chosen], ks[chosen]
+    elif len(kx) > 2 * buckets:
+        every = math.ceil(len(kx) / (2 * buckets))
+        kx, ky, ks = kx[::every], ky[::every], ks[::every]
+    cuts = np.flatnonzero(np.diff(ks)) + 1
+    return [
+        list(zip(px.tolist(), py.tolist(), strict=True))
+        for px, py in zip(np.split(kx, cuts), np.split(ky, cuts), strict=True)
+    ]
