@@ -1,0 +1,165 @@
+"""What is owed: one pure function over the incident's state, the policy and the time.
+
+`decide` is level-triggered.  It is asked after every append, on every tick and at start-up; it
+names all that the ledger still owes, due now or later.  Doing an effect appends an event, and then
+it is owed no longer.  Nothing here does I/O or knows a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from irkit.model.incident import ENDED, IN_FLIGHT, IncidentState, PlanState
+from irkit.model.policy import Policy
+from runner.decide.effects import Effect
+
+__all__ = ["Effect", "decide"]
+
+OPENED = "opened"
+
+
+def decide(state: IncidentState, policy: Policy, now: datetime) -> tuple[Effect, ...]:
+    """The effects that this incident owes, each with its key and due time.
+
+    Example:
+        >>> [e.key for e in decide(just_opened, policy, now)]     # doctest: +SKIP
+        ['run:1']
+    """
+    owed = [*_runs(state, policy, now), *_acts(state, policy, now), *_told(state, policy, now)]
+    owed += _closing(state, policy, now)
+    return tuple(e for e in (_attempt(e, state, policy) for e in owed) if e)
+
+
+def _attempt(effect: Effect, state: IncidentState, policy: Policy) -> Effect | None:
+    """The same effect at its next attempt, later each time; None once it was given up."""
+    failure = state.failures.get(effect.base)
+    if failure is None:
+        return effect
+    if failure.attempts >= policy.max_attempts:
+        return None
+    pause = timedelta(seconds=policy.retry_seconds * 4 ** (failure.attempts - 1))
+    return Effect(
+        incident=effect.incident,
+        base=effect.base,
+        kind=effect.kind,
+        due=max(effect.due, failure.at + pause),
+        attempt=failure.attempts + 1,
+        subject=effect.subject,
+        number=effect.number,
+        why=effect.why,
+    )
+
+
+def _runs(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effect]:
+    """One run when the incident opens, one after each act that ended; never two at once."""
+    running = next((r for r in state.runs if r.status == "running"), None)
+    if running:
+        yield Effect(
+            incident=state.id, base=f"run:{running.ordinal}", kind="run", due=now,
+            number=running.ordinal, subject=running.run, why=running.because,
+        )  # fmt: skip
+        return
+    if len(state.runs) >= policy.max_runs:
+        return
+    reasons = [OPENED] if not state.resolved_at or state.runs else []
+    reasons += [p.plan.id for p in state.plans if p.status in ENDED]
+    covered = {r.because for r in state.runs}
+    why = next((r for r in reasons if r not in covered), None)
+    if why:
+        ordinal = len(state.runs) + 1
+        yield Effect(
+            incident=state.id, base=f"run:{ordinal}", kind="run", due=now, number=ordinal, why=why
+        )
+
+
+def _acts(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effect]:
+    for plan_state in state.plans:
+        yield from _act(state, plan_state, policy, now)
+
+
+def _act(state: IncidentState, known: PlanState, policy: Policy, now: datetime) -> Iterator[Effect]:
+    plan = known.plan
+
+    def owe(kind: str, base: str, due: datetime, number: int = 0) -> Effect:
+        return Effect(
+            incident=state.id, base=base, kind=kind, due=due, subject=plan.id, number=number
+        )
+
+    match known.status:
+        case "waiting":
+            over = now if state.resolved_at else plan.expires_at
+            if plan.policy == "auto" and over > now:
+                yield owe("approve", f"approve:{plan.id}", now)
+            else:
+                yield owe("expire", f"expire:{plan.id}", over)
+        case "approved":
+            ends = known.approval_ends_at
+            if ends and ends <= now:
+                yield owe("expire", f"expire:{plan.id}", ends)
+            else:
+                yield owe("apply", f"apply:{plan.id}", now)
+        case "applying":
+            yield owe("apply", f"apply:{plan.id}", now)
+        case "applied":
+            every = timedelta(seconds=plan.check.every_seconds if plan.check else 0)
+            last = known.checked_at or known.applied_at or now
+            number = known.checks + 1
+            yield owe("verify", f"verify:{plan.id}:{number}", last + every, number)
+        case "not_recovered":
+            wanted = policy.action(plan.action).undo == "auto"
+            possible = bool(plan.undo.action) and not plan.undoes and not known.undone_by
+            if wanted and possible and not state.resolved_at:
+                yield owe("undo", f"undo:{plan.id}", now)
+
+
+def _told(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effect]:
+    """What a person must hear of: runs that failed, acts that did not help, effects given up."""
+
+    def tell(about: str, why: str) -> Iterator[Effect]:
+        if about not in state.told:
+            yield Effect(
+                incident=state.id, base=f"tell:{about}", kind="tell", due=now, subject=about,
+                why=why,
+            )  # fmt: skip
+
+    for run in state.runs:
+        if run.status not in ("running", "succeeded"):
+            cell = f" in cell {run.cell}" if run.cell is not None else ""
+            yield from tell(run.run, f"run {run.run} {run.status}{cell}: {run.error}")
+    for known in state.plans:
+        title = known.plan.title
+        if known.status == "not_recovered":
+            yield from tell(known.plan.id, f"{title} was applied, the signal did not recover")
+        elif known.status == "unknown":
+            yield from tell(known.plan.id, f"{title} was applied, nobody can tell if it helped")
+        elif known.status == "failed":
+            text = known.outcome.text if known.outcome else ""
+            yield from tell(known.plan.id, f"{title} could not be applied: {text}")
+        elif known.status == "expired" and not state.resolved_at:
+            yield from tell(known.plan.id, f"nobody decided on {title} in time; nothing was applied")
+    for base, failure in state.failures.items():
+        if failure.attempts >= policy.max_attempts:
+            yield from tell(base, f"gave up on {base} after {failure.attempts} tries: {failure.error}")
+
+
+def _closing(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effect]:
+    """Resolve when all alerts have; export when nothing else will happen."""
+    busy = any(r.status == "running" for r in state.runs)
+    busy = busy or any(p.status in IN_FLIGHT for p in state.plans)
+    if not state.resolved_at:
+        if state.alerts and not state.firing and not busy and state.runs:
+            quiet_since = max(a.changed_at for a in state.alerts.values())
+            pause = timedelta(seconds=policy.resolve_after_seconds)
+            yield Effect(
+                incident=state.id, base="resolve", kind="resolve", due=quiet_since + pause
+            )
+        return
+    owes_more = any(True for _ in _runs(state, policy, now)) or any(
+        True for _ in _acts(state, policy, now)
+    )
+    if not owes_more and state.exported_seq < state.last_seq:
+        yield Effect(
+            incident=state.id, base=f"export:{state.last_seq}", kind="export", due=now,
+            number=state.last_seq,
+        )  # fmt: skip

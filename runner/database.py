@@ -1,0 +1,162 @@
+"""The database of the ledger and the inbox: one file, one writer, migrated at start.
+
+The engine's own tables (DBOS) live in another file on purpose: in one file the two slow each other
+down.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+
+from irkit.errors import AlreadyRunning, IrkitError
+
+metadata = sa.MetaData()
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("incident", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("recorded", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("prev", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.UniqueConstraint("incident", "key", name="event_key_once"),
+)
+
+heads = sa.Table(
+    "heads",
+    metadata,
+    sa.Column("incident", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("signature", sa.Text, nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("received", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # new | triaged | unreadable
+    sa.Column("incidents", sa.Text, nullable=False, server_default=""),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Index("delivery_state", "state", "id"),
+)
+
+
+class Database:
+    """The opened database; `write()` is the only way to change it.
+
+    One process writes at a time: a lock on the folder is held from opening to closing.  SQLite runs
+    with `synchronous=FULL` and a write-ahead log, so what is committed survives a power cut.
+
+    Raises:
+        AlreadyRunning: another process holds the folder.
+    """
+
+    def __init__(self, folder: Path, *, writer: bool = True) -> None:
+        self.folder = folder
+        self._lock = threading.RLock()
+        self._held: IO[str] | None = None
+        if writer:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._held = _hold(folder / "lock")
+        elif not (folder / "irkit.db").exists():
+            raise IrkitError(
+                "there is no ledger yet", on=str(folder), next="start one with: irkit serve"
+            )
+        self.engine = sa.create_engine(
+            f"sqlite:///{folder / 'irkit.db'}", connect_args={"timeout": 10}
+        )
+        sa.event.listen(self.engine, "connect", _pragmas)
+        if writer:
+            _migrate(self.engine)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, alone; everything in it is stored on leaving, or nothing.
+
+        Raises:
+            IrkitError: the disk is full or the file cannot be written; nothing was stored.
+        """
+        with self._lock:
+            try:
+                with self.engine.begin() as connection:
+                    yield connection
+            except sa.exc.OperationalError as why:
+                raise storage_error(why, self.folder) from why
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A consistent view for reading."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close it and give the folder up."""
+        self.engine.dispose()
+        if self._held:
+            self._held.close()
+            self._held = None
+
+
+def storage_error(why: Exception, folder: Path) -> IrkitError:
+    """What a failed write means and what to do about it."""
+    text = str(getattr(why, "orig", why))
+    full = "full" in text or "No space" in text or "disk I/O" in text
+    what = "the disk is full, nothing was stored" if full else f"cannot store ({text})"
+    cure = "free space there; what is owed is done then" if full else "look at the folder"
+    return IrkitError(what, on=str(folder), next=cure)
+
+
+def _hold(path: Path) -> IO[str]:
+    held = path.open("a+")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.seek(0)
+        owner = held.read().strip() or "unknown"
+        held.close()
+        raise AlreadyRunning(
+            "another irkit process is using this folder",
+            on=f"{path.parent} (process {owner})",
+            next="stop it first, or use another storage.path",
+        ) from None
+    held.truncate(0)
+    held.write(str(os.getpid()))
+    held.flush()
+    return held
+
+
+def _pragmas(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _migrate(engine: sa.Engine) -> None:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

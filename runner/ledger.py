@@ -1,0 +1,369 @@
+"""The ledger: what happened, append-only and hash-chained, with a signed head per incident."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from irkit.clock import Clock
+from irkit.errors import LedgerBroken, NotFound
+from irkit.model.base import Value, canonical
+from irkit.model.event import (
+    BODY_DECODER,
+    GENESIS,
+    Draft,
+    Event,
+    IncidentOpened,
+    chain_hash,
+)
+from irkit.model.incident import IncidentState, advance, fold
+from irkit.model.principal import check_principal
+from irkit.model.window import parse_rfc3339
+from runner import database as db
+from runner.database import Database
+
+Listener = Callable[[tuple[Event, ...]], None]
+
+
+class Head(Value, frozen=True, kw_only=True):
+    """The end of an incident's chain, signed by the runner."""
+
+    incident: str
+    seq: int
+    hash: str
+    signature: str
+
+
+class Verdict(Value, frozen=True, kw_only=True):
+    """What `verify` found: `broken` names what was changed, `unproven` what nobody can tell."""
+
+    incident: str
+    events: int
+    head: str
+    broken: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing was found to be changed."""
+        return not self.broken
+
+
+class Ledger:
+    """Reads and appends events.  Every append is one fsynced transaction; keys are stored once.
+
+    States are folded once and kept; they are only a memory of what the events say, and a new
+    ledger on the same database folds them again.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database, self.clock = database, clock
+        self._states: dict[str, IncidentState] = {}
+        self._listeners: list[Listener] = []
+        self._lock = threading.RLock()
+        self._signing = _signing_key(database.folder / "keys")
+        for incident in self.incidents():
+            try:
+                self._states[incident] = fold(self.events(incident))
+            except (ValueError, msgspec.DecodeError) as why:
+                raise LedgerBroken(
+                    f"an event cannot be read ({why})",
+                    on=incident,
+                    next=f"see what was changed with: irkit verify {incident}",
+                ) from why
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with the new events after each append, outside the transaction."""
+        self._listeners.append(listener)
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def incidents(self) -> tuple[str, ...]:
+        """The ids of all incidents, oldest first."""
+        query = sa.select(db.events.c.incident).where(db.events.c.seq == 1)
+        with self.database.read() as connection:
+            found = connection.execute(query.order_by(db.events.c.recorded)).scalars().all()
+        return tuple(found)
+
+    def events(self, incident: str, after: int = 0) -> tuple[Event, ...]:
+        """An incident's events in order, those behind `after` only; empty if there are none."""
+        with self.database.read() as connection:
+            return _read(connection, incident, after)
+
+    def state(self, incident: str) -> IncidentState:
+        """The incident's state now.
+
+        Raises:
+            NotFound: there is no such incident.
+        """
+        with self._lock:
+            known = self._states.get(incident)
+        if known is None:
+            raise NotFound("no such incident", on=incident, next="list them with: irkit incidents")
+        return known
+
+    def states(self) -> tuple[IncidentState, ...]:
+        """All incidents' states, oldest first."""
+        with self._lock:
+            return tuple(self._states.values())
+
+    def newest_open(self) -> IncidentState | None:
+        """The open incident that was opened last, or None."""
+        return next((s for s in reversed(self.states()) if s.state != "resolved"), None)
+
+    def head(self, incident: str) -> Head:
+        """The signed end of the incident's chain."""
+        with self.database.read() as connection:
+            row = connection.execute(
+                sa.select(db.heads).where(db.heads.c.incident == incident)
+            ).one_or_none()
+        if row is None:
+            raise NotFound("no such incident", on=incident, next="list them with: irkit incidents")
+        return Head(incident=row.incident, seq=row.seq, hash=row.hash, signature=row.signature)
+
+    # -- appending ------------------------------------------------------------------------------
+
+    def append(self, incident: str, *drafts: Draft) -> tuple[Event, ...]:
+        """Store events at the end; a key that is there already is passed over, whatever it says.
+
+        Returns the events that are new.  All or none are stored.
+        """
+        return self.extend(incident, lambda _state: drafts)
+
+    def extend(
+        self, incident: str, decide: Callable[[IncidentState], Sequence[Draft]]
+    ) -> tuple[Event, ...]:
+        """Store what `decide` says of the state as it is now; nobody can append in between.
+
+        Raises:
+            NotFound: there is no such incident.
+        """
+        with self._lock:
+            drafts = decide(self.state(incident))
+            if not drafts:
+                return ()
+            with self.database.write() as connection:
+                stored = self.append_within(connection, incident, drafts)
+            self.committed(stored)
+        return stored
+
+    def open_within(
+        self, connection: sa.Connection, opened: IncidentOpened, *, at: datetime, by: str
+    ) -> Event:
+        """Open a new incident within a transaction that somebody else commits; names it `IR-n`."""
+        count = connection.execute(
+            sa.select(sa.func.count()).select_from(db.events).where(db.events.c.seq == 1)
+        ).scalar_one()
+        incident = f"IR-{count + 1}"
+        draft = Draft(key="opened", at=at, by=by, body=opened)
+        return self.append_within(connection, incident, (draft,))[0]
+
+    def append_within(
+        self, connection: sa.Connection, incident: str, drafts: Sequence[Draft]
+    ) -> tuple[Event, ...]:
+        """Append within a transaction that somebody else commits and then calls `committed`."""
+        last = connection.execute(
+            sa.select(db.events.c.seq, db.events.c.hash)
+            .where(db.events.c.incident == incident)
+            .order_by(db.events.c.seq.desc())
+            .limit(1)
+        ).one_or_none()
+        seq, prev = (last.seq, last.hash) if last else (0, GENESIS)
+        known = set(
+            connection.execute(
+                sa.select(db.events.c.key).where(
+                    db.events.c.incident == incident,
+                    db.events.c.key.in_([d.key for d in drafts]),
+                )
+            ).scalars()
+        )
+        stored: list[Event] = []
+        for draft in drafts:
+            if draft.key in known:
+                continue
+            known.add(draft.key)
+            seq += 1
+            event = self._event(incident, seq, prev, draft)
+            stored.append(event)
+            prev = event.hash
+        if stored:
+            connection.execute(sa.insert(db.events), [_row(e) for e in stored])
+            self._sign(connection, incident, seq, prev)
+        return tuple(stored)
+
+    def committed(self, stored: tuple[Event, ...]) -> None:
+        """Take in events that were committed by `append_within`, and tell the listeners."""
+        with self._lock:
+            for event in stored:
+                known = self._states.get(event.incident)
+                self._states[event.incident] = advance(known, event) if known else fold([event])
+        if stored:
+            for listener in self._listeners:
+                listener(stored)
+
+    def _event(self, incident: str, seq: int, prev: str, draft: Draft) -> Event:
+        check_principal(draft.by)
+        recorded = self.clock.now()
+        body = canonical(draft.body)
+        digest = chain_hash(prev, incident, seq, draft.key, draft.at, recorded, draft.by, body)
+        return Event(
+            incident=incident,
+            seq=seq,
+            key=draft.key,
+            at=draft.at,
+            recorded=recorded,
+            by=draft.by,
+            body=draft.body,
+            prev=prev,
+            hash=digest,
+        )
+
+    def _sign(self, connection: sa.Connection, incident: str, seq: int, digest: str) -> None:
+        signature = self._signing.sign(_head_bytes(incident, seq, digest)).hex()
+        connection.execute(sa.delete(db.heads).where(db.heads.c.incident == incident))
+        connection.execute(
+            sa.insert(db.heads).values(
+                incident=incident, seq=seq, hash=digest, signature=signature
+            )
+        )
+
+    # -- verifying ------------------------------------------------------------------------------
+
+    def verify(self, incident: str, *, printed_head: str = "") -> Verdict:
+        """Recompute the chain and check the signed head.
+
+        `printed_head` is a head that was printed elsewhere (a post-mortem, a ticket): it must be on
+        the chain.  Without one, the exchange of the whole ledger for an older copy of itself cannot
+        be told, and the verdict says so.
+        """
+        broken: list[str] = []
+        prev, seen, count = GENESIS, set(), 0
+        with self.database.read() as connection:
+            rows = connection.execute(
+                sa.select(db.events)
+                .where(db.events.c.incident == incident)
+                .order_by(db.events.c.seq)
+            ).all()
+        for row in rows:
+            count += 1
+            if row.seq != count:
+                broken.append(f"event {count} is missing (event {row.seq} follows)")
+                count = row.seq
+            broken.extend(f"event {row.seq}: {why}" for why in _row_mistakes(row, prev))
+            prev = row.hash
+            seen.add(prev)
+        broken.extend(self._head_mistakes(incident, count, prev))
+        unproven: tuple[str, ...] = ()
+        if printed_head and not any(h.startswith(printed_head) for h in seen):
+            broken.append(f"the printed head {printed_head} is not on the chain")
+        if not printed_head:
+            unproven = (
+                "that this is the newest ledger and not an older copy of it: give a head that was "
+                "printed elsewhere with --head",
+            )
+        return Verdict(
+            incident=incident, events=len(rows), head=prev, broken=tuple(broken), unproven=unproven
+        )
+
+    def _head_mistakes(self, incident: str, seq: int, digest: str) -> list[str]:
+        try:
+            head = self.head(incident)
+        except NotFound:
+            return ["the signed head is missing"]
+        try:
+            self._signing.public_key().verify(
+                bytes.fromhex(head.signature), _head_bytes(incident, head.seq, head.hash)
+            )
+        except (InvalidSignature, ValueError):
+            return ["the head's signature is not the runner's"]
+        if (head.seq, head.hash) != (seq, digest):
+            return [f"the tail was changed: signed up to event {head.seq}, found {seq}"]
+        return []
+
+
+def _row(event: Event) -> dict[str, object]:
+    return {
+        "incident": event.incident,
+        "seq": event.seq,
+        "key": event.key,
+        "kind": event.kind,
+        "at": event.at.isoformat(),
+        "recorded": event.recorded.isoformat(),
+        "by": event.by,
+        "body": canonical(event.body).decode(),
+        "prev": event.prev,
+        "hash": event.hash,
+    }
+
+
+def _read(connection: sa.Connection, incident: str, after: int) -> tuple[Event, ...]:
+    rows = connection.execute(
+        sa.select(db.events)
+        .where(db.events.c.incident == incident, db.events.c.seq > after)
+        .order_by(db.events.c.seq)
+    )
+    return tuple(
+        Event(
+            incident=row.incident,
+            seq=row.seq,
+            key=row.key,
+            at=parse_rfc3339(row.at),
+            recorded=parse_rfc3339(row.recorded),
+            by=row.by,
+            body=BODY_DECODER.decode(row.body),
+            prev=row.prev,
+            hash=row.hash,
+        )
+        for row in rows
+    )
+
+
+def _row_mistakes(row: sa.Row, prev: str) -> list[str]:
+    """What is wrong with one stored event; hashes are taken over the bytes as they are stored."""
+    mistakes = []
+    if row.prev != prev:
+        mistakes.append("does not follow the event before it")
+    try:
+        digest = chain_hash(
+            row.prev, row.incident, row.seq, row.key,
+            parse_rfc3339(row.at), parse_rfc3339(row.recorded), row.by, row.body.encode(),
+        )  # fmt: skip
+    except ValueError:
+        return [*mistakes, "its time is not a time"]
+    if digest != row.hash:
+        mistakes.append("its bytes were changed")
+    if f'"kind":"{row.kind}"' not in row.body:
+        mistakes.append("its kind was changed")
+    return mistakes
+
+
+def _head_bytes(incident: str, seq: int, digest: str) -> bytes:
+    return canonical(["irkit-head-v1", incident, seq, digest])
+
+
+def _signing_key(folder: Path) -> Ed25519PrivateKey:
+    """The runner's key; made at the first start, readable by the runner alone."""
+    path = folder / "ledger.pem"
+    if path.exists():
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        assert isinstance(key, Ed25519PrivateKey)
+        return key
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = Ed25519PrivateKey.generate()
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return key

@@ -1,0 +1,10 @@
+"""Alembic runs this to migrate the connection that `runner.database` hands over."""
+
+from alembic import context
+
+from runner.database import metadata
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()
