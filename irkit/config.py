@@ -28,6 +28,7 @@ from irkit.errors import BadQuery, ConfigError
 from irkit.model.catalog import ActionTarget, Catalog, Service, Signal
 from irkit.model.matchers import Matcher, parse_matchers
 from irkit.model.policy import ActionPolicy, Policy
+from irkit.model.route import Route
 from irkit.model.window import format_duration, parse_duration
 from irkit.registry import integration
 from irkit.secret import Secret
@@ -293,6 +294,20 @@ class Config(Section):
                 )
                 for name, s in self.catalog.services.items()
             }
+        )
+
+    @cached_property
+    def routing(self) -> tuple[Route, ...]:
+        """The routes as model values, in order."""
+        return tuple(
+            Route(
+                name=r.name,
+                match=r.match,
+                runbook=r.runbook,
+                parameters=r.parameters,
+                group_by=tuple(r.group_by),
+            )
+            for r in self.routes
         )
 
     @cached_property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -152,7 +153,8 @@ class Ledger:
                 return ()
             with self.database.write() as connection:
                 stored = self.append_within(connection, incident, drafts)
-            self.committed(stored)
+            self._take_in(stored)
+        self._tell(stored)
         return stored
 
     def open_within(
@@ -199,12 +201,25 @@ class Ledger:
             self._sign(connection, incident, seq, prev)
         return tuple(stored)
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold everybody else off while a transaction reads states and appends within them."""
+        with self._lock:
+            yield
+
     def committed(self, stored: tuple[Event, ...]) -> None:
         """Take in events that were committed by `append_within`, and tell the listeners."""
+        self._take_in(stored)
+        self._tell(stored)
+
+    def _take_in(self, stored: tuple[Event, ...]) -> None:
         with self._lock:
             for event in stored:
                 known = self._states.get(event.incident)
                 self._states[event.incident] = advance(known, event) if known else fold([event])
+
+    def _tell(self, stored: tuple[Event, ...]) -> None:
+        """Never while the lock is held: a listener may read the ledger from another thread."""
         if stored:
             for listener in self._listeners:
                 listener(stored)

@@ -259,9 +259,13 @@ class IncidentResolved(Body, frozen=True, kw_only=True, tag="incident.resolved")
 
 
 class PostmortemExported(Body, frozen=True, kw_only=True, tag="postmortem.exported"):
-    """The post-mortem was written; `files` maps names to SHA-256, `head` is the chain it shows."""
+    """The post-mortem was written: it shows the chain up to event `upto`, whose hash is `head`.
+
+    `files` maps names to SHA-256.
+    """
 
     run: str
+    upto: int
     head: str
     files: dict[str, str]
 

@@ -249,8 +249,8 @@ def _changes(state: IncidentState, event: Event) -> dict[str, object]:
             return {"told": (*state.told, about), "attention": (*state.attention, why)}
         case ev.IncidentResolved() if not state.resolved_at:
             return {"state": "resolved", "resolved_at": at}
-        case ev.PostmortemExported():
-            return {"exported_seq": state.last_seq}
+        case ev.PostmortemExported(upto=upto):
+            return {"exported_seq": max(state.exported_seq, upto)}
         case _:
             return {}
 

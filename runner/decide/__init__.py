@@ -26,9 +26,10 @@ def decide(state: IncidentState, policy: Policy, now: datetime) -> tuple[Effect,
         >>> [e.key for e in decide(just_opened, policy, now)]     # doctest: +SKIP
         ['run:1']
     """
-    owed = [*_runs(state, policy, now), *_acts(state, policy, now), *_told(state, policy, now)]
-    owed += _closing(state, policy, now)
-    return tuple(e for e in (_attempt(e, state, policy) for e in owed) if e)
+    owed = [*_runs(state, policy, now), *_acts(state, policy, now)]
+    owed = [e for e in (_attempt(e, state, policy) for e in owed) if e]
+    rest = [*_told(state, policy, now), *_closing(state, policy, now, nothing_owed=not owed)]
+    return (*owed, *(e for e in (_attempt(e, state, policy) for e in rest) if e))
 
 
 def _attempt(effect: Effect, state: IncidentState, policy: Policy) -> Effect | None:
@@ -137,28 +138,25 @@ def _told(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effec
             text = known.outcome.text if known.outcome else ""
             yield from tell(known.plan.id, f"{title} could not be applied: {text}")
         elif known.status == "expired" and not state.resolved_at:
-            yield from tell(known.plan.id, f"nobody decided on {title} in time; nothing was applied")
+            yield from tell(known.plan.id, f"nobody decided on {title} in time, nothing was done")
     for base, failure in state.failures.items():
         if failure.attempts >= policy.max_attempts:
-            yield from tell(base, f"gave up on {base} after {failure.attempts} tries: {failure.error}")
+            why = f"gave up on {base} after {failure.attempts} tries: {failure.error}"
+            yield from tell(base, why)
 
 
-def _closing(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effect]:
+def _closing(
+    state: IncidentState, policy: Policy, now: datetime, *, nothing_owed: bool
+) -> Iterator[Effect]:
     """Resolve when all alerts have; export when nothing else will happen."""
-    busy = any(r.status == "running" for r in state.runs)
-    busy = busy or any(p.status in IN_FLIGHT for p in state.plans)
-    if not state.resolved_at:
-        if state.alerts and not state.firing and not busy and state.runs:
+    busy = any(p.status in IN_FLIGHT for p in state.plans)
+    busy = busy or any(r.status == "running" for r in state.runs)
+    if not state.resolved_at and state.alerts and not state.firing and not busy:
+        if state.runs or nothing_owed:
             quiet_since = max(a.changed_at for a in state.alerts.values())
-            pause = timedelta(seconds=policy.resolve_after_seconds)
-            yield Effect(
-                incident=state.id, base="resolve", kind="resolve", due=quiet_since + pause
-            )
-        return
-    owes_more = any(True for _ in _runs(state, policy, now)) or any(
-        True for _ in _acts(state, policy, now)
-    )
-    if not owes_more and state.exported_seq < state.last_seq:
+            due = quiet_since + timedelta(seconds=policy.resolve_after_seconds)
+            yield Effect(incident=state.id, base="resolve", kind="resolve", due=due)
+    elif state.resolved_at and nothing_owed and state.exported_seq < state.last_seq:
         yield Effect(
             incident=state.id, base=f"export:{state.last_seq}", kind="export", due=now,
             number=state.last_seq,
