@@ -1,0 +1,384 @@
+"""Shut a run in before its first line: its own files, processes and network, and limits.
+
+Two steps, because a new PID namespace begins with a child: `isolate` in the process that the
+runner started, then, after a fork, `enclose` in the process that will run the notebook.  What the
+machine does not allow is left out and said so in the `Confinement`; nothing here stops a run.
+Why these layers: docs/adr/0010-confinement.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import resource
+import stat
+import sys
+from collections.abc import Iterable
+
+import msgspec
+
+from runner import linux
+
+# Inside, a run is this user; outside, if root started it, it is `nobody`.
+_INSIDE, _NOBODY = 1000, 65534
+_SYSTEM = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store"),
+    *("/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/fonts", "/var/cache/fontconfig"),
+    *("/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/alternatives"),
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/nsswitch.conf"),
+    "/sys/devices/system/cpu",
+)
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# Where there is no /proc of our own: what libraries ask to size themselves, and no process's.
+_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/version")
+_MOUNTS = linux.ATTR_NOSUID | linux.ATTR_NODEV
+_READONLY = _MOUNTS | linux.ATTR_RDONLY
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run may use.
+
+    `wall_seconds` is for the whole run, and `grace_seconds` what an interrupted cell gets to end
+    before everything is killed.  `cpu_seconds`, `memory_mb` (data, MB of 10**6 bytes), `file_mb`
+    and `open_files` hold for each process, `processes` for the run (threads count).
+    `output_mb` is what one cell may show, `total_output_mb` what all may.
+    """
+
+    wall_seconds: float = 600
+    grace_seconds: float = 5
+    cpu_seconds: int = 600
+    memory_mb: int = 2048
+    file_mb: int = 1024
+    open_files: int = 1024
+    processes: int = 512
+    output_mb: float = 4
+    total_output_mb: float = 64
+
+
+class Box(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run may touch: `work` to write, `readable` and `own` (its session) to read."""
+
+    work: str
+    readable: tuple[str, ...] = ()
+    session: str = ""
+    socket: str = ""
+    limits: Limits = Limits()
+
+
+class Confinement(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds around a run, in words; `missing` names what does not, and `complete` if all does.
+
+    Example:
+        >>> available().complete
+        True
+    """
+
+    files: str
+    processes: str
+    network: str
+    memory: str
+    cpu: str
+    user: str
+    missing: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
+
+
+class Isolation(msgspec.Struct, frozen=True, kw_only=True):
+    """How far `isolate` came, for `enclose`."""
+
+    namespaces: bool = False
+    user: bool = False
+    steps_down: bool = False
+    session: bytes = b""
+    refusal: str = ""
+
+
+@functools.cache
+def available() -> Confinement:
+    """What holds on this machine, found out by confining a process and asking it; cached.
+
+    Takes about a tenth of a second the first time.  Raises `IrkitError` if even that fails.
+    """
+    from runner.launch import probe
+
+    return probe()
+
+
+def readable_by_default() -> tuple[str, ...]:
+    """System libraries, certificates, fonts, time zones, this Python, irkit and the runner."""
+    import irkit
+    import runner
+
+    python = os.path.realpath(sys.executable)
+    paths = [*_SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix]
+    paths += [os.path.dirname(os.path.dirname(python))] if not python.startswith("/usr/") else []
+    paths += [os.path.dirname(str(package.__file__)) for package in (irkit, runner)]
+    return tuple(paths)
+
+
+def isolate(box: Box) -> Isolation:
+    """Leave the machine's namespaces (users, mounts, processes, network, IPC), if allowed to.
+
+    To be called once, in a process with one thread; the next fork is process 1 of the new ones.
+    """
+    root = os.geteuid() == 0
+    down = root and _open_to_all()
+    session = b""
+    if down and box.session:
+        with open(box.session, "rb") as file:
+            session = file.read()
+        os.chown(box.socket, _NOBODY, _NOBODY)
+    flags = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWIPC
+    try:
+        _new_users(flags, root)
+    except OSError as refused:
+        try:
+            if not root:
+                raise
+            linux.unshare(flags)
+        except OSError:
+            return Isolation(refusal=str(refused))
+        return Isolation(namespaces=True, steps_down=down, session=session)
+    return Isolation(namespaces=True, user=True, steps_down=down, session=session)
+
+
+def enclose(box: Box, isolation: Isolation) -> Confinement:
+    """Confine this process and all that it will start, for good; says what holds."""
+    missing: list[str] = []
+    _limit(box.limits)
+    own_root = False
+    if isolation.namespaces:
+        try:
+            _new_root(box, isolation)
+            own_root = True
+        except OSError as error:
+            missing.append(f"files: no root of its own ({error})")
+        try:
+            linux.loopback_up()
+        except OSError as error:
+            missing.append(f"network: no loopback inside ({error})")
+    else:
+        missing.append(f"no namespaces ({isolation.refusal}): other programs' Unix sockets")
+    if own_root:
+        identity = _INSIDE if isolation.user else _NOBODY
+        if isolation.steps_down:
+            os.chown(box.work, identity, identity)
+            os.setgroups([])
+            os.setresgid(identity, identity, identity)
+            os.setresuid(identity, identity, identity)
+        count = box.limits.processes
+        resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+    # A change of user clears the first and sets the second, so they come after it.
+    linux.prctl(linux.PR_SET_PDEATHSIG, 9)
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    linux.drop_capabilities()
+    network = "a network of its own, with nothing in it but loopback"
+    if not isolation.namespaces:
+        try:
+            linux.only_unix_sockets()
+            network = "Unix sockets only (seccomp)"
+        except OSError as error:
+            network = "open"
+            missing.append(f"network ({error})")
+    abi = linux.landlock_abi()
+    try:
+        linux.landlock(*_rules(box, own_root), no_tcp=not isolation.namespaces)
+    except OSError as error:
+        abi = 0
+        missing.append(f"landlock ({error})")
+    if not isolation.namespaces and abi < 6:
+        missing.append("processes: signals reach others of this user")
+    if os.getuid() == 0 and not isolation.user:
+        missing.append("user: root's number, without its powers")
+    return Confinement(
+        files=" and ".join(["a root of its own"] * own_root + [f"Landlock (ABI {abi})"] * (abi > 0))
+        or "open",
+        processes="none but its own (PID namespace)"
+        if isolation.namespaces
+        else "signals and tracing stay inside (Landlock)"
+        if abi >= 6
+        else "others of this user",
+        network=network,
+        memory=f"{box.limits.memory_mb} MB of data in each process",
+        cpu=f"{box.limits.cpu_seconds} s in each process",
+        user=_user(root=isolation.steps_down and own_root),
+        missing=tuple(missing),
+    )
+
+
+def _user(*, root: bool) -> str:
+    if root:
+        return "nobody, without capabilities"
+    return f"{os.getuid()}, without capabilities"
+
+
+def _open_to_all() -> bool:
+    """Whether the code can be read by a user who is not root (it cannot under umask 077)."""
+    import irkit
+    import runner
+
+    code = (os.__file__, msgspec.__file__, irkit.__file__, runner.__file__)
+    files = [os.path.realpath(sys.executable), *map(str, code)]
+    return all(os.stat(path).st_mode & stat.S_IROTH for path in files)
+
+
+def _new_users(flags: int, root: bool) -> None:
+    """Unshare with a user namespace and fill in its maps.
+
+    Root's map has two entries, which only a process outside may write: hence the fork.
+    """
+    if not root:
+        user, group = os.geteuid(), os.getegid()
+        linux.unshare(flags | linux.CLONE_NEWUSER)
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{_INSIDE} {user} 1")
+        _write("/proc/self/gid_map", f"{_INSIDE} {group} 1")
+        return
+    ready, tell = os.pipe()
+    outside = os.fork()
+    if outside == 0:
+        code = 1
+        try:
+            os.close(tell)
+            if os.read(ready, 1):
+                for name in ("uid_map", "gid_map"):
+                    _write(f"/proc/{os.getppid()}/{name}", f"0 0 1\n{_INSIDE} {_NOBODY} 1")
+                code = 0
+        finally:
+            os._exit(code)
+    os.close(ready)
+    try:
+        linux.unshare(flags | linux.CLONE_NEWUSER)
+        os.write(tell, b"1")
+    finally:
+        os.close(tell)
+        code = os.waitstatus_to_exitcode(os.waitpid(outside, 0)[1])
+    if code:
+        raise OSError(1, "the user namespace's map cannot be written")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def _limit(limits: Limits) -> None:
+    megabyte = 10**6
+    for kind, soft in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_DATA, limits.memory_mb * megabyte),
+        (resource.RLIMIT_FSIZE, limits.file_mb * megabyte),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        value = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
+        # At the soft limit on CPU time a process is told (SIGXCPU), at the hard one it is gone.
+        more = 2 if kind == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY else 0
+        resource.setrlimit(kind, (value, value + more))
+
+
+def _new_root(box: Box, isolation: Isolation) -> None:
+    """Build a root that holds only what the run may see, and make it ours."""
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    session = [box.session] if box.session and not isolation.session else []
+    sockets = [box.socket] if box.socket else []
+    trees = [
+        (path, os.path.isdir(path), linux.open_tree(path, attributes))
+        for paths, attributes in (
+            (_outermost(box.readable), _READONLY),
+            ([*session, *sockets], _READONLY),
+            (_DEVICES, linux.ATTR_NOSUID),
+            ([box.work], _MOUNTS),
+        )
+        for path in paths
+        if os.path.exists(path)
+    ]
+    # Any directory will do for the new root to grow on; the old one is dropped afterwards.
+    base = os.path.dirname(box.work)
+    nothing = linux.MS_NOSUID | linux.MS_NODEV
+    linux.mount("run", base, "tmpfs", nothing, "mode=755,size=4m")
+    try:
+        for path, is_directory, tree in trees:
+            _mount_point(base + path, is_directory)
+            linux.move_mount(tree, base + path)
+        _furnish(base)
+        if isolation.session:
+            _mount_point(base + box.session, False)
+            with open(base + box.session, "wb") as file:
+                file.write(isolation.session)
+            identity = _INSIDE if isolation.user else _NOBODY
+            os.chown(base + box.session, identity, identity)
+            os.chmod(base + box.session, 0o400)
+        os.chdir(base)
+        linux.pivot_root_here()
+    except OSError:
+        os.chdir("/")
+        linux.unmount(base)
+        raise
+    if isolation.user and os.path.exists("/proc/sys/user/max_user_namespaces"):
+        _write("/proc/sys/user/max_user_namespaces", "0")
+    for path in ("/proc", "/"):
+        if os.path.ismount(path):
+            linux.mount("none", path, None, 4096 | linux.MS_REMOUNT | linux.MS_RDONLY | nothing)
+    os.chdir(box.work)
+
+
+def _outermost(paths: Iterable[str]) -> list[str]:
+    """Each path as written and as it really is, without those below another."""
+    every = {os.path.abspath(path) for path in paths} | {os.path.realpath(path) for path in paths}
+    kept: list[str] = []
+    for path in sorted(every):
+        if not any(path == above or path.startswith(above + "/") for above in kept):
+            kept.append(path)
+    return kept
+
+
+def _mount_point(path: str, is_directory: bool) -> None:
+    if os.path.exists(path):
+        return
+    os.makedirs(path if is_directory else os.path.dirname(path), mode=0o755, exist_ok=True)
+    if not is_directory:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+def _furnish(base: str) -> None:
+    """What programs expect of any root: /proc, /dev, /etc."""
+    quiet = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+    for path in ("/proc", "/dev/pts", "/dev/shm", "/etc", "/tmp"):  # noqa: S108 - an empty one
+        os.makedirs(base + path, exist_ok=True)
+    try:
+        linux.mount("proc", f"{base}/proc", "proc", quiet)
+    except PermissionError:
+        # Where the machine hides parts of its own /proc (containers), the kernel allows no new one.
+        os.rmdir(f"{base}/proc")
+    linux.mount("shm", base + "/dev/shm", "tmpfs", quiet, "mode=1777,size=64m")  # noqa: S108
+    pts = linux.MS_NOSUID | linux.MS_NOEXEC
+    linux.mount("pts", f"{base}/dev/pts", "devpts", pts, "newinstance,ptmxmode=0666,mode=620")
+    for link, target in (
+        ("ptmx", "pts/ptmx"),
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ):
+        os.symlink(target, f"{base}/dev/{link}")
+    for name, text in (
+        ("passwd", f"run:x:{_INSIDE}:{_INSIDE}::/:/bin/sh\n"),
+        ("group", f"run:x:{_INSIDE}:\n"),
+        ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+    ):
+        _write(f"{base}/etc/{name}", text)
+
+
+def _rules(box: Box, own_root: bool) -> tuple[list[str], list[str]]:
+    """What Landlock lets be read and written."""
+    if own_root:
+        return ["/"], ["/dev", box.work]
+    own = [path for path in (box.session, box.socket) if path]
+    return [*_outermost(box.readable), *own, *_PROC], [*_DEVICES, box.work]
