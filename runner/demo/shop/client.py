@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from irkit.errors import BadInput, IrkitError, LookFailed, NotFound, Refused
+from irkit.errors import AlreadyRunning, BadInput, IrkitError, LookFailed, NotFound, Refused
 
 SOCKET = "supervisor.sock"
 ANSWER_WITHIN = 30.0
@@ -45,7 +45,8 @@ def decode_error(given: dict[str, str]) -> IrkitError:
     if given["kind"] == "Refused":
         return Refused(given["what"], reason=given["reason"], on=given["on"], next=given["next"])
     kinds: dict[str, type[IrkitError]] = {
-        kind.__name__: kind for kind in (BadInput, DeployFailed, LookFailed, NotFound)
+        kind.__name__: kind
+        for kind in (AlreadyRunning, BadInput, DeployFailed, LookFailed, NotFound)
     }
     return kinds.get(given["kind"], IrkitError)(given["what"], on=given["on"], next=given["next"])
 

@@ -17,7 +17,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _status(words: list[str]) -> int:
-    parser = _parser("status")
+    parser = _parser("python -m runner.demo.shop.deploy status")
     given = parser.parse_args(words)
     check_service(given.service)
     print(json.dumps(ask(given.home, "status", service=given.service)))
@@ -50,13 +50,13 @@ def _status(words: list[str]) -> int:
 
 
 def _deploy(words: list[str]) -> int:
-    parser = _parser("deploy")
+    parser = _parser("python -m runner.demo.shop.deploy")
     parser.add_argument("version", nargs="?")
     parser.add_argument("--previous", action="store_true", help="go back one release")
     parser.add_argument("--expect", metavar="VERSION", help="refuse unless this version runs now")
     parser.add_argument("--plan", action="store_true", help="print as JSON what would change")
     parser.add_argument("--by", default="person:ci", type=_matching(PRINCIPAL, "person:NAME"))
-    parser.add_argument("--key", default="", type=_matching(KEY, "up to 200 of A-Z a-z 0-9 ._:/@-"))
+    parser.add_argument("--key", type=_matching(KEY, "up to 200 of A-Z a-z 0-9 ._:/@-"))
     parser.add_argument("--reason", default="", type=_matching(re.compile(r".{0,500}"), "a line"))
     given = parser.parse_args(words)
     if bool(given.version) == given.previous:
@@ -69,7 +69,7 @@ def _deploy(words: list[str]) -> int:
         "service": given.service,
         "version": given.version,
         "expect": given.expect,
-        "key": given.key,
+        "key": given.key or "",
     }
     if given.plan:
         plan = ask(given.home, "plan", **asked)
@@ -89,9 +89,9 @@ def _sentence(answer: dict[str, Any]) -> str:
     return f"deployed: {went} at {entry['time']} in {entry['seconds']:.2f} s"
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=f"python -m runner.demo.shop.{'deploy' if name == 'deploy' else 'deploy status'}",
+        prog=program,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -100,7 +100,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _matching(pattern: re.Pattern[str], means: str) -> Any:
+def _matching(pattern: re.Pattern[str], means: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not pattern.fullmatch(text):
             raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {means}")

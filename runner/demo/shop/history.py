@@ -32,12 +32,18 @@ def stamp(moment: datetime) -> str:
 def read(path: Path) -> list[Entry]:
     """All entries, oldest first; a file that does not exist yet is an empty history.
 
-    Raises LookFailed on a line that is not an entry.
+    Raises LookFailed when it cannot be read, or a line of it is not an entry.
     """
-    if not path.exists():
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise LookFailed(
+            "the deploy history cannot be read", on=path.name, next=str(error.strerror)
+        ) from error
     entries = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
             entries.append({**entry, "service": entry["service"], "version": entry["version"]})

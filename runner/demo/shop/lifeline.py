@@ -23,7 +23,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent ends; `parent` is the expected pid.
 
-    On systems other than Linux the lifeline alone does this.
+    Meant to run between fork and exec, so that not even a child that is stopped while it loads is
+    left behind. On systems other than Linux the lifeline alone does this.
     """
     if sys.platform == "linux":
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -20,7 +20,7 @@ from random import Random
 
 from irkit.clock import SystemClock
 from runner.demo.shop.history import stamp
-from runner.demo.shop.lifeline import die_with_parent, starter_is_gone
+from runner.demo.shop.lifeline import starter_is_gone
 from runner.demo.shop.service import ask
 
 MIX = {("GET", "/"): 3, ("GET", "/cart"): 2, ("POST", "/buy"): 5}
@@ -46,8 +46,9 @@ class Load:
         self._unanswered: list[str] = []
         self._clock = SystemClock()
 
-    def run(self, parent: int) -> None:
+    def run(self) -> None:
         """Send until the process that started this one is gone."""
+        parent = os.getppid()
         for _ in range(CUSTOMERS):
             threading.Thread(target=self._customer, daemon=True).start()
         requests, weights = list(MIX), list(MIX.values())
@@ -101,10 +102,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--report", type=Path, required=True)
-    parser.add_argument("--parent", type=int, required=True)
     given = parser.parse_args()
-    die_with_parent(given.parent)
-    Load(given.port, given.seed, given.report).run(given.parent)
+    Load(given.port, given.seed, given.report).run()
     os._exit(0)  # customers may still wait for an answer
 
 

@@ -25,7 +25,6 @@ from random import Random
 from typing import Any
 
 from runner.demo.shop.business import ROUTES, Answer, CalleeFailed, serve
-from runner.demo.shop.lifeline import die_with_parent
 from runner.demo.shop.releases import CALLS, Release, find
 from runner.demo.shop.telemetry import Telemetry
 
@@ -203,9 +202,7 @@ def main() -> None:
     parser.add_argument("--listen-fd", type=int, required=True)
     parser.add_argument("--callee-port", type=int, default=0)
     parser.add_argument("--seed", required=True)
-    parser.add_argument("--parent", type=int, required=True)
     given = parser.parse_args()
-    die_with_parent(given.parent)
 
     server = Server(
         socket.socket(fileno=given.listen_fd),

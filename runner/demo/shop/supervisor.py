@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import select
@@ -24,7 +25,7 @@ from typing import Any
 from irkit.clock import Clock, SystemClock
 from irkit.errors import AlreadyRunning, BadInput, IrkitError, Refused
 from runner.demo.shop import client, history
-from runner.demo.shop.lifeline import environment, python, starter_is_gone
+from runner.demo.shop.lifeline import die_with_parent, environment, python, starter_is_gone
 from runner.demo.shop.releases import CALLS, FIRST, SERVICES, THEN, Release, check_service, find
 
 READY_WITHIN = 10.0
@@ -99,10 +100,8 @@ class Supervisor:
             for service, version in THEN:
                 self._deploy({"service": service, "version": version, "reason": "a usual release"})
         arguments = ["--port", str(self._port("frontend")), "--seed", str(self._seed)]
-        arguments += ["--report", str(self._home / "load.jsonl"), "--parent", str(os.getpid())]
-        self._load = subprocess.Popen(
-            python("load", *arguments), stdin=subprocess.PIPE, env=environment(), cwd=self._home
-        )
+        arguments += ["--report", str(self._home / "load.jsonl")]
+        self._load = self._start("load", *arguments)
 
     def run(self, door: socket.socket) -> None:
         """Answer callers and keep the services up until the starter is gone."""
@@ -126,16 +125,21 @@ class Supervisor:
 
     def _answer(self, connection: socket.socket) -> None:
         try:
-            with connection.makefile("rb") as request:
-                asked = json.loads(request.readline(client.MAX_LINE))
-            answer = self._answers[asked["verb"]](asked)
+            answer = self._answered(connection)
         except IrkitError as error:
             answer = {"error": client.encode_error(error)}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            bad = BadInput("the request cannot be read", on=type(error).__name__)
-            answer = {"error": client.encode_error(bad)}
         with contextlib.suppress(OSError):  # the caller may be gone; what it asked for is done
             connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _answered(self, connection: socket.socket) -> dict[str, Any]:
+        try:
+            with connection.makefile("rb") as request:
+                asked = json.loads(request.readline(client.MAX_LINE))
+            service, do = asked["service"], self._answers[asked["verb"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput("the request cannot be read", on=type(error).__name__) from error
+        check_service(service)
+        return do(asked)
 
     def _deploy(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Bring a version into service; what is done already is not done again."""
@@ -170,7 +174,6 @@ class Supervisor:
     def _plan(self, asked: dict[str, Any]) -> dict[str, Any]:
         """What a deploy would do; changes nothing. Raises Refused and BadInput as a deploy does."""
         service, version, key = asked["service"], asked.get("version"), asked.get("key", "")
-        check_service(service)
         entries = history.read(self._history)
         current = self._running[service].release
         done = history.by_key(entries, key)
@@ -208,7 +211,6 @@ class Supervisor:
 
     def _status(self, asked: dict[str, Any]) -> dict[str, Any]:
         service = asked["service"]
-        check_service(service)
         running = self._running[service]
         entries = history.read(self._history)
         return {
@@ -252,16 +254,22 @@ class Supervisor:
         arguments = [release.service, release.version, "--logs", str(self._logs)]
         arguments += ["--listen-fd", str(listener.fileno())]
         arguments += ["--callee-port", str(self._port(callee) if callee else 0)]
-        arguments += ["--seed", f"{self._seed} {self._starts}", "--parent", str(os.getpid())]
-        process = subprocess.Popen(
-            python("service", *arguments),
+        arguments += ["--seed", f"{self._seed} {self._starts}"]
+        return Running(release, self._start("service", *arguments, listener=listener))
+
+    def _start(
+        self, module: str, *arguments: str, listener: socket.socket | None = None
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            python(module, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=[listener.fileno()],
+            pass_fds=[listener.fileno()] if listener else [],
             env=environment(),
             cwd=self._home,
+            # Safe here: the supervisor has one thread, and it lives as long as the shop.
+            preexec_fn=functools.partial(die_with_parent, os.getpid()),
         )
-        return Running(release, process)
 
     def _wait_ready(self, new: Running) -> None:
         assert new.process.stdout is not None

@@ -35,6 +35,7 @@ class Telemetry:
         disable_created_metrics()
         self._names = {"service": service, "version": version}
         self._log = logs / f"{service}.jsonl"
+        self._log.open("ab").close()  # a version that cannot log does not become ready
         self._clock = SystemClock()
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
