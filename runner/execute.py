@@ -81,6 +81,7 @@ class Runs:
         self.catalog, self.broker, self.runbooks = catalog, broker, runbooks
         self.clock, self.redactor, self.limits, self.url = clock, redactor, limits, url
         self.auto_wait_seconds, self.recording, self.settle = auto_wait_seconds, recording, settle
+        self.finished: Callable[[RunState], object] = lambda _run: None
         self.stop = threading.Event()
         self._live: dict[str, Live] = {}
         self._changed = threading.Condition()
@@ -192,6 +193,9 @@ class Runs:
             **more,
         )
         self._append(incident, f"run:{run.ordinal}", SYSTEM, body)
+        if notebook.exists():
+            ended = next(r for r in self.ledger.state(incident).runs if r.run == run.run)
+            self.finished(ended)
 
     def _parameters(self, state: IncidentState, run: str) -> dict[str, str | int | float | bool]:
         """What the route gives, and of our own what the runbook declares; never a label's text."""

@@ -94,7 +94,8 @@ class Runner:
             url=url,
             recording=recording,
         )
-        self.exports = Exports(self)
+        self.exports = Exports(self.storage, self.ledger, self.clock, self.redactor)
+        self.runs.finished = self.exports.report
         self.effects = Effects(
             self.storage,
             self.ledger,
@@ -109,7 +110,7 @@ class Runner:
                 "undo": self.broker.undo,
                 "tell": self._tell,
                 "resolve": self._resolve,
-                "export": self.exports.postmortem,
+                "export": self.exports.owed,
             },
             runs_at_once=config.runs.at_once,
         )

@@ -95,13 +95,22 @@ class Recorder:
         )
         self.looks = self.failed = 0
 
-    def look(self, request: Request, ask: Callable[[Request], Raw], type: str) -> Reply:
+    def look(
+        self,
+        request: Request,
+        ask: Callable[[Request], Raw],
+        type: str,
+        *,
+        now: datetime | None = None,
+    ) -> Reply:
         """Answer one look and record it; what fails is a reply with an `error`.
+
+        `now` is the moment that the window was resolved from, where it is not the run's own.
 
         Raises:
             LedgerBroken: a sealed recording was changed.
         """
-        key = request.key(self.now)
+        key = request.key(now or self.now)
         with self._lock:
             over = self._over()
             if over:
