@@ -118,11 +118,8 @@ def _wrong(path: str, wanted: str, value: Any) -> NoReturn:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise BadAlert(
-            "a key is given twice", on=repr(twice)[:80], next="send each key once"
-        ) from None
+        twice = next(name for name, _ in pairs if sum(one == name for one, _ in pairs) > 1)
+        raise BadAlert("a key is given twice", on=repr(twice)[:80], next="send each key once")
     return found
 
 
