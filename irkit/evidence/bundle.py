@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from irkit.errors import LedgerBroken, NotFound
+from irkit.errors import IrkitError, LedgerBroken, NotFound
 from irkit.evidence.redact import Redactor
 from irkit.model.base import Value, decode, digest
 from irkit.model.look import LookRecord
@@ -217,9 +217,20 @@ def _unpack(data: bytes, size: int) -> bytes:
 
 
 def write_briefing(folder: Path, briefing: Briefing, redactor: Redactor) -> None:
-    """Keep what the run was told beside its looks, so that it can be replayed with nothing else."""
+    """Keep what the run was told beside its looks, so that it can be replayed with nothing else.
+
+    Raises:
+        IrkitError: it cannot be written.
+    """
     text = redactor.text(msgspec.json.encode(briefing).decode())
-    write_whole(folder / "briefing.json", text.encode())
+    try:
+        write_whole(folder / "briefing.json", text.encode())
+    except OSError as why:
+        raise IrkitError(
+            f"evidence cannot be stored ({why.strerror})",
+            on=str(folder),
+            next="make the folder writable and make room on its disk",
+        ) from None
 
 
 def write_whole(file: Path, data: bytes) -> None:

@@ -76,7 +76,7 @@ class LocalSession:
         now = clock.now()
         redactor = Redactor.of(config)
         self._briefing = Briefing(
-            principal="system",
+            principal="person:local",
             run=incident and f"local-{incident}",
             now=now,
             events=events,

@@ -99,7 +99,7 @@ class RemoteSession:
         answer = decode(connection.recv_bytes(), wire.Answer)
         if answer.fault is not None:
             raise _Answered(answer.fault)
-        return msgspec.json.decode(answer.value, type=type)  # type: ignore[return-value]
+        return msgspec.json.decode(answer.value, type=type)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -134,7 +134,9 @@ class RemoteSession:
         return "<session with the runner>"
 
 
-class _Answered(Exception):  # noqa: N818 - an error that came in whole: the connection stays good
+class _Answered(Exception):
+    """An error that came in whole: the connection stays good."""
+
     def __init__(self, fault: wire.Fault) -> None:
         self.fault = fault
 

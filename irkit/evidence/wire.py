@@ -7,6 +7,8 @@ Frames and the token's challenge are those of `multiprocessing.connection`; noth
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from irkit import errors
@@ -17,6 +19,13 @@ from irkit.session import Ask, Note
 
 REQUEST_BYTES = 1 << 20
 """The largest request that a server reads."""
+
+
+_CLASSES = {
+    name: cls
+    for name, cls in vars(errors).items()
+    if isinstance(cls, type) and issubclass(cls, IrkitError)
+}
 
 
 class SessionFile(Value, frozen=True, kw_only=True):
@@ -98,11 +107,10 @@ def fault_of(why: IrkitError) -> Fault:
 
 def error_of(fault: Fault) -> IrkitError:
     """The error that was sent, as the same class; one that is unknown here as `IrkitError`."""
-    cls = getattr(errors, fault.error, None)
-    if not (isinstance(cls, type) and issubclass(cls, IrkitError)):
-        cls = IrkitError
+    cls: type[IrkitError] = _CLASSES.get(fault.error, IrkitError)
+    more: dict[str, Any] = {}
     if issubclass(cls, Refused):
-        return cls(fault.what, reason=fault.reason, on=fault.on, next=fault.next)
+        more["reason"] = fault.reason
     if issubclass(cls, LookFailed):
-        return cls(fault.what, on=fault.on, next=fault.next, retryable=fault.retryable)
-    return cls(fault.what, on=fault.on, next=fault.next)
+        more["retryable"] = fault.retryable
+    return cls(fault.what, on=fault.on, next=fault.next, **more)
