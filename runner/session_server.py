@@ -28,6 +28,7 @@ from msgspec.structs import replace
 
 from irkit.errors import BadInput, IrkitError, Refused
 from irkit.evidence import wire
+from irkit.evidence.bundle import UNREADABLE
 from irkit.evidence.looks import Looks
 from irkit.evidence.recorder import Recorder
 from irkit.model.base import Value
@@ -294,7 +295,7 @@ class SessionServer:
 def _read(frame: bytes) -> wire.AnyCall:
     try:
         return wire.CALLS.decode(frame)
-    except (msgspec.DecodeError, RecursionError) as why:
+    except UNREADABLE as why:
         raise BadInput(
             f"not a request ({why})"[:300],
             on="the run's socket",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ def connect() -> Session:
     import os
 
     if session := os.environ.get("IRKIT_SESSION"):
-        from irkit.evidence.remote import RemoteSession
-
-        return RemoteSession(session)
+        return _remote(session)
     from irkit.evidence.local import LocalSession
 
     if replay := os.environ.get("IRKIT_REPLAY"):
@@ -35,3 +34,11 @@ def connect() -> Session:
     from irkit import config
 
     return LocalSession(config.load())
+
+
+@lru_cache
+def _remote(file: str) -> Session:
+    """One session per run and process: the runner allows a run only so many connections."""
+    from irkit.evidence.remote import RemoteSession
+
+    return RemoteSession(file)

@@ -20,13 +20,15 @@ from pathlib import Path
 
 import msgspec
 
-from irkit.errors import IrkitError, LedgerBroken, NotFound
+from irkit.errors import BadInput, IrkitError, LedgerBroken, NotFound
 from irkit.evidence.redact import Redactor
 from irkit.model.base import Value, decode, digest
 from irkit.model.look import LookRecord
 from irkit.session import Briefing
 
 VERSION = 1
+# What decoding a damaged or foreign value can raise; BadInput where a value checks itself.
+UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError, BadInput)
 _HASH = re.compile(r"[0-9a-f]{64}")
 _RECORD = msgspec.json.Decoder(LookRecord)
 
@@ -82,7 +84,7 @@ class Bundle:
         for number, line in enumerate(lines[:-1], 1):
             try:
                 looks.append(_RECORD.decode(line))
-            except (msgspec.DecodeError, RecursionError):
+            except UNREADABLE:
                 raise LedgerBroken(
                     "a line of the evidence cannot be read",
                     on=f"{folder / 'looks.jsonl'}:{number}",
@@ -116,7 +118,7 @@ class Bundle:
                 on=str(file),
                 next="replay a bundle that a runner or a session made",
             ) from None
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             raise LedgerBroken(
                 "the briefing cannot be read", on=str(file), next="restore it from a backup"
             ) from None
@@ -261,7 +263,7 @@ def _manifest(folder: Path) -> Manifest | None:
         manifest = decode(file.read_bytes(), Manifest)
     except FileNotFoundError:
         return None
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         manifest = None
     if manifest is None or manifest.version != VERSION:
         raise LedgerBroken(

@@ -15,6 +15,7 @@ import msgspec
 
 from irkit.errors import BadInput, NeedsRunner
 from irkit.evidence import wire
+from irkit.evidence.bundle import UNREADABLE
 from irkit.model.base import decode
 from irkit.model.event import Event
 from irkit.model.look import Reply, Request
@@ -37,7 +38,7 @@ class RemoteSession:
         self._file = Path(session_file)
         try:
             self._where = decode(self._file.read_bytes(), wire.SessionFile)
-        except (OSError, msgspec.DecodeError) as why:
+        except (OSError, *UNREADABLE) as why:
             raise _gone(self._file, type(why).__name__) from None
         self._idle: list[Connection] = []
         self._lock = threading.Lock()

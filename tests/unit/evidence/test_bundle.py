@@ -151,9 +151,11 @@ def test_a_broken_line_in_the_middle_is_no_torn_line(sealed):
     folder, _ = sealed
     file = folder / "looks.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join([lines[0], b"{\n", *lines[2:]]))
-    with pytest.raises(LedgerBroken, match=r"looks\.jsonl:2"):
-        Bundle.open(folder)
+    backwards = lines[1].replace(b'"end":"2026-', b'"end":"2025-')
+    for broken in (b"{\n", lines[1].replace(b"down", b"do\xffn"), b"[" * 99_999 + b"\n", backwards):
+        file.write_bytes(b"".join([lines[0], broken, *lines[2:]]))
+        with pytest.raises(LedgerBroken, match=r"looks\.jsonl:2"):
+            Bundle.open(folder)
 
 
 def test_a_foreign_list_cannot_name_a_file_outside(sealed, tmp_path):
