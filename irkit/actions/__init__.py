@@ -1,0 +1,1 @@
+"""Acts: named by a notebook, decided and applied by the runner."""

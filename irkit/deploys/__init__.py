@@ -1,0 +1,1 @@
+"""Deploys: what changed, when."""

@@ -1,0 +1,1 @@
+"""Logs: searches, their lines as a frame, and their patterns."""

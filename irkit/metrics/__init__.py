@@ -1,0 +1,1 @@
+"""Metrics: queries, their answers as frames and figures, and when they left the usual."""

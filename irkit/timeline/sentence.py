@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
+from irkit.figures.scale import reading
 from irkit.model import event as ev
 from irkit.model.event import Event
 from irkit.model.window import format_duration
-from irkit.text import one_line, reading
+from irkit.text import one_line
 
 
 def sentence(event: Event) -> str:
