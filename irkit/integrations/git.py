@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -148,7 +149,7 @@ class Git(IntegrationConfig):
             f"refs/tags/{self.tags}",
         )
         rows = _rows(out.replace(b"\0\n", b"\0"))
-        for before, row in zip(rows, rows[1:], strict=False):
+        for before, row in pairwise(rows):
             row[2] = before[1]
         return [row for row in rows if _in(span, row[0])][-_MOST:]
 

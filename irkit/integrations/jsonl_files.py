@@ -27,7 +27,8 @@ class JsonlFiles(IntegrationConfig):
     `limit`.  The reply is the selected lines as they stand, in the order of time.  A line that is
     no JSON or has no time belongs to the line before it, and is returned with the window that has
     that one.  Where a limit was reached, the newest lines are kept and the reply's media type says
-    so: `truncated=lines` (or `bytes`, `time`, `scan`, `gzip`), and `bad=3` counts lines that are no JSON.
+    so: `truncated=lines` (or `bytes`, `time`, `scan`, `gzip`), and `bad=3` counts lines without
+    JSON or time.
 
     Times are ISO 8601 (without a zone: UTC) or epoch seconds, milliseconds, microseconds or
     nanoseconds, told by their magnitude.

@@ -5,25 +5,26 @@ from __future__ import annotations
 import builtins
 import os
 import re
+import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import msgspec
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from irkit.config import Duration, IntegrationConfig
-from irkit.errors import LookFailed, Refused
+from irkit.errors import LookFailed
 from irkit.http import said_by
+from irkit.integrations._deployact import ACTIONS, check_act, impossible, is_word
 from irkit.integrations._deploylog import deploys_of, lines_of, path_back
 from irkit.integrations._process import Finished, run
 from irkit.model.action import Argument, BlastRadius, Change, Outcome, Plan, Undo
 from irkit.model.deploy import Deploy
 from irkit.ports import Survey
 
-_PLACEHOLDERS = ("service", "version", "key", "by", "reason")
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/@-]{0,127}")
+_PLACEHOLDERS = ("service", "version", "current", "key", "by", "reason")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _MAX_OUTPUT = 64 << 10
 _SHORTEST_SECRET = 4
@@ -54,9 +55,10 @@ class Script(IntegrationConfig):
 
     Both take `to`, a version; `rollback` also takes `previous` (and takes it by default), the
     version that ran before the current one and was not itself rolled back from.  A word of a
-    command that is `{service}`, `{version}`, `{key}`, `{by}` or `{reason}` as a whole is replaced.
-    The script must do nothing when it is given a `{key}` a second time.  Exit code 0 of `apply`
-    means that it was done.
+    command that is `{service}`, `{version}`, `{current}`, `{key}`, `{by}` or `{reason}` as a whole
+    is replaced (in `plan` only the first two).  The script must do nothing when it is given a
+    `{key}` a second time, and should refuse when another version than `{current}` runs.  Exit code
+    0 of `apply` means that it was done.
 
     `plan` prints a JSON object with `current`, `to`, and optionally `change`, `instances`, `of`;
     `lookup` prints one with `happened` and optionally `text`, and exits with 0.
@@ -86,18 +88,20 @@ class Script(IntegrationConfig):
         [], description="Exit codes of `apply` after which nobody knows whether it was done."
     )
 
-    actions: ClassVar[tuple[str, ...]] = ("rollback", "deploy")
+    actions: ClassVar[tuple[str, ...]] = ACTIONS
+    _one_at_a_time: Any = PrivateAttr(default_factory=threading.Lock)
 
     @field_validator("apply_command", "plan_command", "lookup_command")
     @classmethod
-    def _check_words(cls, words: list[str]) -> list[str]:
+    def _check_words(cls, words: list[str], info: ValidationInfo) -> list[str]:
+        known = _PLACEHOLDERS[:2] if info.field_name == "plan_command" else _PLACEHOLDERS
         for word in words:
             inside = re.findall(r"\{(\w+)\}", word)
             if "\0" in word:
                 raise ValueError("a word holds a NUL")
-            if inside and (word != f"{{{inside[0]}}}" or inside[0] not in _PLACEHOLDERS):
-                known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
-                raise ValueError(f"{word!r}: a placeholder is a whole word, one of {known}")
+            if inside and (word != f"{{{inside[0]}}}" or inside[0] not in known):
+                named = ", ".join(f"{{{name}}}" for name in known)
+                raise ValueError(f"{word!r}: a placeholder is a whole word, one of {named}")
         return words
 
     @model_validator(mode="after")
@@ -124,9 +128,8 @@ class Script(IntegrationConfig):
             Refused: reason `impossible`, such as no earlier version, or an argument that is wrong.
             LookFailed: the history or the script does not answer.
         """
-        self._check(action, target, arguments)
+        to = check_act(action, target, arguments)
         path, deploys = self._path(target)
-        to = str(arguments.get("to") or ("previous" if action == "rollback" else ""))
         wanted = _going_back(path) if action == "rollback" and to == "previous" else to
         planned = self._plan(target, wanted) if self.plan_command and wanted else None
         current = planned.current if planned else (path[-1] if path else "")
@@ -136,11 +139,11 @@ class Script(IntegrationConfig):
             wanted = _going_back(path)
             planned = self._plan(target, wanted) if wanted else None
         if not wanted:
-            raise _impossible("there is no earlier version to go back to", target)
+            raise impossible("there is no earlier version to go back to", target)
         if not current:
-            raise _impossible("nobody knows what runs now", target)
+            raise impossible("nobody knows what runs now", target)
         if action == "rollback" and wanted not in {d.version for d in deploys} | set(path):
-            raise _impossible(f"{wanted} never ran here, so nothing can go back to it", target)
+            raise impossible(f"{wanted} never ran here, so nothing can go back to it", target)
         return Survey(
             change=Change(
                 what=target,
@@ -157,9 +160,12 @@ class Script(IntegrationConfig):
 
     def apply(self, plan: Plan) -> Outcome:
         """Run the script once for the plan's key; what it already did is not done again."""
-        self._check(plan.action, plan.target, plan.arguments)
+        with self._one_at_a_time:
+            return self._apply(plan)
+
+    def _apply(self, plan: Plan) -> Outcome:
+        check_act(plan.action, plan.target, {"to": plan.change.target})
         version = plan.change.target
-        _check_word("version", version)
         ends: dict[str, Any] = {"before": plan.change.current, "after": version}
         try:
             earlier = self.lookup(plan)
@@ -187,9 +193,10 @@ class Script(IntegrationConfig):
             found = self.lookup(plan)
         except LookFailed:
             found, unsure = None, True
+        how += f": {said}" if said else ""
         if found is not None:
-            return msgspec.structs.replace(found, text=f"{found.text} ({how}: {said})")
-        text = f"the deploy script: {how}" + (f": {said}" if said else "")
+            return msgspec.structs.replace(found, text=f"{found.text} ({how})")
+        text = f"the deploy script: {how}"
         return Outcome(status="unknown" if unsure else "failed", text=text, **ends)
 
     def lookup(self, plan: Plan) -> Outcome | None:
@@ -231,20 +238,8 @@ class Script(IntegrationConfig):
                 raise LookFailed(
                     "no such command", on=words[0], next="install it or correct the config"
                 )
-        known = f", {len(lines_of(self.history))} deploys so far" if self.history else ""
-        return f"{self.apply_command[0]} is there{known}"
-
-    def _check(self, action: str, target: str, arguments: Mapping[str, Argument]) -> None:
-        if action not in self.actions:
-            raise _impossible(f"a deploy script cannot {action[:40]!r}", target[:80])
-        _check_word("service", target)
-        if set(arguments) - {"to"}:
-            raise _impossible("the only argument is `to`", target)
-        to = arguments.get("to")
-        if to is not None:
-            _check_word("version", to)
-        elif action == "deploy":
-            raise _impossible("a deploy needs `to`, a version", target)
+        count = len(lines_of(self.history)) if self.history and self.history.exists() else 0
+        return f"{self.apply_command[0]} is there, {count} deploys so far"
 
     def _deploys(self, service: str) -> list[Deploy]:
         if self.history is None or not self.history.exists():
@@ -273,7 +268,7 @@ class Script(IntegrationConfig):
                 on=service,
                 next="correct the `plan` command",
             )
-        if not _WORD.fullmatch(planned.current) or not 0 < planned.instances <= planned.of:
+        if not is_word(planned.current) or not 0 < planned.instances <= planned.of:
             raise LookFailed(
                 "the script's plan makes no sense", on=service, next="correct the `plan` command"
             )
@@ -309,6 +304,7 @@ class Script(IntegrationConfig):
         if plan is not None:
             values |= {
                 "{version}": plan.change.target,
+                "{current}": plan.change.current,
                 "{key}": plan.key,
                 "{by}": plan.requester,
                 # Free text: one line that cannot be taken for an option.
@@ -344,12 +340,3 @@ def _taken_away(deploys: list[Deploy], version: str) -> str:
         if deploy.version == version:
             return " ".join(filter(None, [deploy.version, deploy.commit[:12], deploy.message]))
     return ""
-
-
-def _check_word(name: str, value: object) -> None:
-    if not isinstance(value, str) or not _WORD.fullmatch(value):
-        raise _impossible(f"not a {name}", repr(value)[:80])
-
-
-def _impossible(what: str, on: str) -> Refused:
-    return Refused(what, reason="impossible", on=on, next="choose another action or version")
