@@ -290,7 +290,21 @@ class DotStrip(Figure, frozen=True, kw_only=True, tag="dots", omit_defaults=True
             canvas.text((start, y - 18), words, bold=True)
         canvas.line((frame.left, y + 18), (frame.right, y + 18), "control")
         last = -math.inf
-        for seconds in (1, 10, 60, 300, 900, 3600, 4 * 3600, 86400, 7 * 86400):
+        for seconds in (
+            1,
+            10,
+            30,
+            60,
+            120,
+            300,
+            600,
+            1800,
+            3600,
+            3 * 3600,
+            10 * 3600,
+            86400,
+            604800,
+        ):
             if lo <= math.log10(seconds) <= hi:
                 x = frame.x(math.log10(seconds))
                 if x - last > 60 and 24 < x < canvas.width - 24:

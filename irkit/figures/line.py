@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from irkit.figures.base import MARK_ROLES, Figure, Mark, Normal, Span, Table
-from irkit.figures.canvas import Canvas, fit, text_width
+from irkit.figures.canvas import Canvas, fit, text_width, wrap
 from irkit.figures.scale import clock, decimate, ms, nice_ticks, reading, time_ticks
 from irkit.figures.theme import DASHES, SERIES
 
@@ -178,9 +178,10 @@ class Panels(Figure, frozen=True, kw_only=True, tag="panels", omit_defaults=True
         y = top
         for i, panel in enumerate(self.panels):
             frame = Frame.of(canvas, whole if shared else panel.extent(), panel.x_kind)
-            if panel.title:
-                canvas.text((0, y + 12), fit(panel.title, canvas.width, 13), size=13, bold=True)
-                y += 20
+            for words in wrap(panel.title, canvas.width, 15):
+                canvas.text((0, y + 12), words, size=13, bold=True)
+                y += 17
+            y += 3
             y = draw_panel(canvas, panel, frame, y, flags=i == 0 or not shared)
             if not shared or i == len(self.panels) - 1:
                 y = draw_axis(canvas, frame, y, panel.x_label)

@@ -43,6 +43,8 @@ _ROLE: Final[dict[str, str]] = {
     "other": "muted",
 }
 ROW: Final = 40
+LEVEL: Final = 15
+LEVELS: Final = 3
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,15 +98,14 @@ class TimelineFigure(Figure, frozen=True, kw_only=True, tag="timeline", omit_def
     def _draw(self, canvas: Canvas, top: float) -> float:
         frame = Frame.of(canvas, self.extent(), "time")
         narrow = canvas.width < 600
-        if narrow:
-            frame = Frame(8, canvas.width - 8, frame.lo, frame.hi, "time")
-        elif not self.span:
-            frame = Frame(72, canvas.width - 24, frame.lo, frame.hi, "time")
-        y = self._draw_phases(canvas, frame, top)
-        first = y
+        first = y = self._draw_phases(canvas, frame, top)
         lanes = [lane for lane in LANES if any(t.lane == lane for t in self.ticks)] or [LANES[0]]
-        row = ROW + (14 if narrow else 0)
-        bottom = first + row * len(lanes)
+        placed = {lane: self._labels(canvas, frame, lane) for lane in lanes}
+        rows = {
+            lane: ROW + (14 if narrow else 0) + LEVEL * max((p[2] for p in placed[lane]), default=0)
+            for lane in lanes
+        }
+        bottom = first + sum(rows.values())
         if self.onset:
             a, b = frame.x(self.onset.start), frame.x(min(self.onset.end, frame.hi))
             canvas.rect(
@@ -121,10 +122,13 @@ class TimelineFigure(Figure, frozen=True, kw_only=True, tag="timeline", omit_def
             if b > a:
                 canvas.hatch(a, first, b - a, bottom - first)
         for lane in lanes:
+            row = rows[lane]
             canvas.line((0, y + row), (canvas.width, y + row), "hair")
-            name_y = y + 13 if narrow else y + row / 2 + 4
+            name_y = y + 13 if narrow else y + row - 8
             canvas.text((0, name_y), lane, "muted", bold=True, halo=narrow)
             self._draw_lane(canvas, frame, lane, y + row - 11)
+            for start, words, level in placed[lane]:
+                canvas.text((start, y + row - 23 - LEVEL * level), words, halo=True)
             y += row
         return draw_axis(canvas, frame, bottom, "")
 
@@ -149,11 +153,7 @@ class TimelineFigure(Figure, frozen=True, kw_only=True, tag="timeline", omit_def
         return y + 24
 
     def _draw_lane(self, canvas: Canvas, frame: Frame, lane: Lane, y: float) -> None:
-        ticks = sorted((t for t in self.ticks if t.lane == lane), key=lambda t: t.at)
-        shown = [t for t in ticks if frame.shows(t.at)]
-        free_from = -math.inf
-        keys = [t for t in shown if t.key]
-        for tick in shown:
+        for tick in self._shown(frame, lane):
             x, role = frame.x(tick.at), _ROLE[tick.glyph]
             note = f"{clock(tick.at)} {tick.label}"
             if tick.end is not None:
@@ -161,21 +161,27 @@ class TimelineFigure(Figure, frozen=True, kw_only=True, tag="timeline", omit_def
                 canvas.rect(x, y - 4, max(end - x, 3), 8, role, radius=2, note=note)
             else:
                 _glyph(canvas, tick.glyph, (x, y), role, note)
-        for i, tick in enumerate(keys):
-            x = frame.x(tick.at)
-            following = frame.x(keys[i + 1].at) if i + 1 < len(keys) else canvas.width + 8
-            room = max(following - x - 8, 0)
+
+    def _labels(self, canvas: Canvas, frame: Frame, lane: Lane) -> list[tuple[float, str, int]]:
+        """Where the key ticks' labels go: x, words and level above the row, without overlaps."""
+        free = [-math.inf] * LEVELS
+        placed = []
+        for tick in self._shown(frame, lane):
+            if not tick.key:
+                continue
             label = tick.label + (f" ×{tick.count}" if tick.count > 1 else "")
-            words = fit(label, room, 12) if text_width(label, 12) > room else label
-            start = max(x - 5, 0)
-            if i == len(keys) - 1 and len(words) < len(label):
-                start = max(canvas.width - text_width(label, 12), free_from)
-                words = fit(label, canvas.width - start, 12)
-            if len(words) > 6 or words == label:
-                if start < free_from:
-                    continue
-                canvas.text((start, y - 12), words, halo=True)
-                free_from = start + text_width(words, 12) + 6
+            words = fit(label, 240, 12)
+            wide = text_width(words, 12)
+            start = max(min(frame.x(tick.at) - 5, canvas.width - wide), 0)
+            level = next((i for i, edge in enumerate(free) if start >= edge), None)
+            if level is not None:
+                placed.append((start, words, level))
+                free[level] = start + wide + 8
+        return placed
+
+    def _shown(self, frame: Frame, lane: Lane) -> list[Tick]:
+        ticks = [t for t in self.ticks if t.lane == lane and frame.shows(t.at)]
+        return sorted(ticks, key=lambda t: t.at)
 
 
 def _glyph(canvas: Canvas, glyph: Glyph, at: tuple[float, float], role: str, note: str) -> None:

@@ -1,0 +1,182 @@
+"""The post-mortem's own figures: the timeline, and numbers before and after the act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from irkit.figures import DotStrip, Figure, LineFigure, Panels, Span, Tick, TimelineFigure, ms
+from irkit.figures.scale import at, duration
+from irkit.postmortem.values import Comparison, Entry, Measure, PostmortemFacts
+
+
+def timeline(facts: PostmortemFacts) -> TimelineFigure:
+    """The incident in lanes, from the last change before the onset, at least 30 minutes."""
+    ticks = []
+    starts: dict[str, datetime] = {}
+    for entry in facts.entries:
+        if entry.kind in ("incident.opened", "run.started", "run.finished"):
+            continue
+        ticks.append(Tick(
+            at=ms(entry.at), lane=entry.lane, glyph=entry.glyph, label=_label(entry),
+            count=max(len(entry.inside), 1) if not entry.inside else 1, key=entry.key or bool(
+                entry.inside),
+        ))  # fmt: skip
+    for run in facts.runs:
+        starts[run.run] = run.started_at
+        ticks.append(Tick(
+            at=ms(run.started_at), end=ms(run.finished_at) if run.finished_at else None,
+            lane="Runs", glyph="run", label=f"run {run.ordinal}: {run.purpose}", key=False,
+        ))  # fmt: skip
+    last = max((t.end or t.at for t in ticks), default=ms(facts.start))
+    changes = [e.at for e in facts.entries if e.kind == "change" and e.at <= facts.start]
+    first = min([ms(facts.start), *([ms(max(changes))] if changes else []), last - 1_800_000])
+    pad = (last - first) * 0.03
+    phases = tuple(
+        Span(
+            start=ms(t.start), end=ms(t.end), label=f"{t.name} {duration(t.length.total_seconds())}"
+        )
+        for t in facts.times
+        if t.start and t.end and t.length is not None and t.name in ("detect", "mitigate")
+    )
+    if facts.times and facts.end and facts.times[3].end and facts.times[3].end > facts.end:
+        phases += (Span(start=ms(facts.end), end=ms(facts.times[3].end), label="watch"),)
+    return TimelineFigure(
+        title=_timeline_title(facts),
+        ticks=tuple(ticks),
+        phases=phases,
+        span=(first - pad, last + pad),
+    )
+
+
+def signals(figures: Iterable[Figure], facts: PostmortemFacts) -> Panels | None:
+    """The run's own line figures as small multiples on the timeline's scale; None without any."""
+    scale = timeline(facts).span
+    seen: dict[str, LineFigure] = {}
+    for figure in _panels(figures):
+        known = figure.query and any(
+            x
+            for line in figure.lines
+            for x, _ in line.known()
+            if scale and scale[0] <= x <= scale[1]
+        )
+        if known:
+            seen.setdefault(figure.query, msgspec.structs.replace(figure, span=scale))
+    panels = tuple(seen.values())[:4]
+    return Panels(title="", panels=panels) if panels else None
+
+
+def _timeline_title(facts: PostmortemFacts) -> str:
+    if facts.seconds is not None:
+        return f"{duration(facts.seconds)} from the {_from(facts)} to the recovery"
+    return f"Since the {_from(facts)}, not over"
+
+
+def _from(facts: PostmortemFacts) -> str:
+    return "onset" if facts.onset else "first alert"
+
+
+def _label(entry: Entry) -> str:
+    """A few words for the figure; the table has the whole sentence."""
+    short = {
+        "plan.made": "plan", "approval.given": f"{_name(entry.by)} approves",
+        "approval.denied": f"{_name(entry.by)} denies", "approval.expired": "no decision",
+        "action.applied": "applied", "effect.verified": "verified" if entry.glyph == "verified"
+        else "not recovered", "incident.acknowledged": f"{_name(entry.by)} acknowledges",
+        "incident.resolved": "resolved", "suspects.named": "suspect named", "gap.found": "gap",
+        "onset": "onset", "note.written": "note", "act.refused": "refused",
+        "message.posted": "message",
+    }  # fmt: skip
+    if entry.kind == "approval.given" and entry.by == "system":
+        return "policy approves"
+    if entry.kind == "alert.fired" and not entry.inside:
+        return "first alert" if entry.key else "alert"
+    if entry.inside:
+        return entry.title.split(",")[0]
+    return short.get(entry.kind, entry.title)[:40]
+
+
+def _name(principal: str) -> str:
+    return principal.partition(":")[2] or principal
+
+
+def compare(
+    figures: Iterable[Figure], facts: PostmortemFacts, before: Iterable[Figure] = (),
+) -> tuple[Comparison, ...]:  # fmt: skip
+    """The same query, window length and numbers before and after the act that was verified.
+
+    Values come from the drawn series of the chosen run; where they do not reach back before the
+    act, from figures of the same query in an earlier run (`before`).
+    """
+    act = next((r.state for r in facts.responses if r.state.status == "recovered"), None)
+    if act is None or act.applied_at is None or facts.end is None:
+        return ()
+    applied, recovered = ms(act.applied_at), ms(facts.end)
+    earlier = {(f.title, f.query): f for f in _panels(before)}
+    out = []
+    for figure in _panels(figures):
+        lines = [(line.name, line.known()) for line in figure.lines if line.known()]
+        for name, known in lines[:4]:
+            last = max(x for x, _ in known)
+            start = max(ms(facts.onset), applied - 1_800_000) if facts.onset else applied - 600_000
+            length = min(applied - start, max(last - recovered, 0))
+            if length <= 0:
+                continue
+            source = known
+            if min(x for x, _ in known) > applied - length / 2 and (figure.title, figure.query) in (
+                earlier
+            ):
+                old = earlier[figure.title, figure.query]
+                source = next((ln.known() for ln in old.lines if ln.name == name), known)
+            pair = (
+                measure(source, applied - length, applied),
+                measure(known, recovered, recovered + length),
+            )
+            if pair[0].n and pair[1].n:
+                label = (
+                    name if len(lines) == 1 or name == figure.title else (f"{figure.title}: {name}")
+                )
+                out.append(
+                    Comparison(
+                        label=label,
+                        query=figure.query,
+                        unit=figure.unit,
+                        before=pair[0],
+                        after=pair[1],
+                        evidence=figure.evidence,
+                    )
+                )
+    return tuple(out[:12])
+
+
+def measure(points: Iterable[tuple[float, float]], start: float, end: float) -> Measure:
+    """Median and 95th percentile (nearest rank) of the points from `start` to `end`, in ms."""
+    ys = sorted(y for x, y in points if start <= x <= end)
+    p95 = ys[min(len(ys) - 1, int(0.95 * len(ys)))] if ys else None
+    return Measure(
+        start=at(start), end=at(end), n=len(ys), p95=p95, median=ys[len(ys) // 2] if ys else None
+    )
+
+
+def durations(facts: PostmortemFacts) -> DotStrip | None:
+    """How long mitigating took here and in earlier incidents, on a log axis; None without any."""
+    values = tuple(p.mitigate_seconds for p in facts.past if p.mitigate_seconds)
+    if not values:
+        return None
+    length = facts.times[2].length if len(facts.times) > 2 else None
+    this = length.total_seconds() if length else None
+    return DotStrip(
+        title="Time to mitigate, this one among earlier incidents", values=values, this=this
+    )
+
+
+def _panels(figures: Iterable[Figure]) -> list[LineFigure]:
+    out: list[LineFigure] = []
+    for figure in figures:
+        if isinstance(figure, Panels):
+            out += figure.panels
+        elif isinstance(figure, LineFigure):
+            out.append(figure)
+    return [f for f in out if f.x_kind == "time"]

@@ -1,0 +1,268 @@
+"""The page: our own nbconvert exporter, what its templates are given, and its security policy."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from markupsafe import Markup
+from nbconvert.exporters.templateexporter import TemplateExporter
+from traitlets import default
+
+from irkit.errors import NotFound
+from irkit.figures import Figure, page_css, reading
+from irkit.figures.scale import duration
+from irkit.postmortem import pictures
+from irkit.postmortem.drafts import md
+from irkit.postmortem.values import MEANING, PostmortemFacts, Text, Texts
+from runner.export_clean import markdown
+from runner.export_figures import FigureView, view
+from runner.export_steps import STEPS
+
+BUNDLE: Final = "plotly-cartesian-4.1.1.min.js.gz"
+BUNDLE_SHA256: Final = "79542150855a52c567260e3137095dbe2b744e6d702a5cabe67da246942fba7a"
+GZIP_SHA256: Final = "d7eb3e363b08c539569af55384352fa83cb47801e04a79aa819d5c40570ce38d"
+
+
+def templates_dir() -> Path:
+    """The folder of the nbconvert templates: in the wheel, or at the root of a checkout.
+
+    Raises:
+        NotFound: neither is there, so the installation is broken.
+    """
+    import irkit
+
+    package = Path(irkit.__file__).parent
+    for place in (package / "share" / "templates", package.parent / "templates"):
+        if (place / "postmortem" / "index.html.j2").is_file():
+            return place
+    raise NotFound("the templates are missing", on=str(package), next="install irkit again")
+
+
+class Page:
+    """What the templates see besides the notebook, collected while the steps run."""
+
+    def __init__(
+        self,
+        *,
+        title: str,
+        facts: PostmortemFacts | None,
+        texts: Texts | None,
+        head: tuple[tuple[str, str], ...] = (),
+        before: Iterable[Figure] = (),
+        figures: Sequence[Figure] = (),
+    ) -> None:
+        self.title, self.facts, self.texts, self.head = title, facts, texts, head
+        self.demote = 2 if facts else 1
+        self.number = 0
+        self.live = False
+        self.figures: list[FigureView] = []
+        self.comparisons = pictures.compare(figures, facts, before) if facts else ()
+        panels = pictures.signals(figures, facts) if facts else None
+        self.signals = view(panels) if panels else None
+        self.timeline = view(pictures.timeline(facts)) if facts else None
+        strip = pictures.durations(facts) if facts else None
+        self.durations = view(strip) if strip else None
+        self.css = Markup(page_css())  # noqa: S704 - our own constant
+
+    def __deepcopy__(self, memo: Any) -> Page:
+        """Itself: nbconvert copies what it is given, but the steps report back through this."""
+        return self
+
+    def add_figure(self, figure: FigureView) -> dict[str, Any]:
+        """Register a figure of the notebook; returns its form for the template."""
+        self.figures.append(figure)
+        return {"kind": "figure", "figure": figure, "n": len(self.figures)}
+
+    @property
+    def explore(self) -> bool:
+        """Whether any figure can be explored, so that the bundle is needed."""
+        return any(f.packed for f in self.figures)
+
+    @property
+    def drawn(self) -> int:
+        """How many of the notebook's figures are drawn without scripts."""
+        return sum(1 for f in self.figures if f.wide)
+
+    @property
+    def footer(self) -> str:
+        """Incident, head and review state, for the foot of each printed page."""
+        if not self.facts:
+            return _css_text(self.title)
+        f = self.facts
+        return _css_text(f"{f.incident} - head {f.seal.head[:16]} - {f.review.state}")
+
+
+class PageExporter(TemplateExporter):
+    """nbconvert with our steps, our template folder and nothing else on its path."""
+
+    def __init__(self, *, markup: bool, **kw: Any) -> None:
+        self._markup = markup
+        super().__init__(
+            template_name="postmortem",
+            template_file="index.html.j2" if markup else "index.md.j2",
+            extra_template_basedirs=[str(templates_dir())],
+            **kw,
+        )
+        for step in STEPS:
+            self.register_preprocessor(step, enabled=True)
+
+    @default("file_extension")
+    def _file_extension_default(self) -> str:
+        return ".html" if self._markup else ".md"
+
+    def get_prefix_root_dirs(self) -> list[str]:
+        """No template but ours: a file in a user's Jupyter folder does not change an export."""
+        return []
+
+    def default_filters(self) -> Iterable[tuple[str, Any]]:
+        """Our filters only."""
+        return FILTERS.items()
+
+    def _init_preprocessors(self) -> None:
+        self._preprocessors: list[Any] = []
+
+    def _create_environment(self) -> Any:
+        environment = super()._create_environment()
+        environment.autoescape = self._markup
+        environment.trim_blocks = environment.lstrip_blocks = True
+        return environment
+
+
+@cache
+def exporter(markup: bool) -> PageExporter:
+    """The exporter for HTML (`markup`) or Markdown; made once, for compiling templates is slow."""
+    return PageExporter(markup=markup)
+
+
+@cache
+def script() -> str:
+    """The page's own script, as it stands in the page."""
+    return (templates_dir() / "postmortem" / "page.js").read_text(encoding="utf-8").strip()
+
+
+@cache
+def bundle() -> str:
+    """The vendored plotly bundle, gzip in base64, checked against its pinned sum.
+
+    Raises:
+        NotFound: the file is missing or not the pinned one.
+    """
+    path = templates_dir() / "postmortem" / "vendor" / BUNDLE
+    data = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(data).hexdigest() != GZIP_SHA256:
+        raise NotFound(
+            "the plotly bundle is missing or changed", on=str(path), next="install irkit again"
+        )
+    return base64.b64encode(data).decode()
+
+
+def bundle_script() -> bytes:
+    """The vendored script itself, for the test that compares its sum."""
+    return gzip.decompress(base64.b64decode(bundle()))
+
+
+def policy(*, explore: bool) -> str:
+    """The page's Content-Security-Policy: nothing from anywhere; scripts by their hash only."""
+    scripts = "'none'"
+    if explore:
+        ours = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
+        theirs = base64.b64encode(bytes.fromhex(BUNDLE_SHA256)).decode()
+        scripts = f"'sha256-{ours}' 'sha256-{theirs}'"
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _clock(moment: datetime | None) -> str:
+    return moment.strftime("%H:%M:%SZ") if moment else "unknown"
+
+
+def _stamp(moment: datetime | None) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%SZ") if moment else "unknown"
+
+
+def _since(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    sign = "-" if seconds < 0 else "+"
+    return sign + duration(float(round(abs(seconds)))).replace(" ", "")
+
+
+def _length(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return duration(value if isinstance(value, int | float) else value.total_seconds())
+
+
+def _text_html(text: Text) -> Markup:
+    return Markup(markdown(text.source))  # noqa: S704 - sanitized by markdown()
+
+
+def _safe(html: str) -> Markup:
+    return Markup(html)  # noqa: S704 - only given what the steps sanitized or drew
+
+
+def _fence(text: str) -> str:
+    """A Markdown fence longer than any in the text."""
+    longest = max((len(m) for m in re.findall(r"`{3,}", text)), default=2)
+    marks = "`" * (longest + 1)
+    return f"{marks}\n{text}\n{marks}"
+
+
+def _as_text(markup: str) -> str:
+    """The words of sanitized HTML, a table row to a line, for Markdown."""
+    rows = re.sub(r"</(?:tr|p|div|li|h[1-6]|summary)>|<br>", "\n", markup)
+    cells = re.sub(r"</t[dh]>\s*(?=<t[dh])", " | ", re.sub(r"\s*\n\s*(?=<t[dh])", "", rows))
+    text = html.unescape(re.sub(r"<[^>]*>", "", cells))
+    return re.sub(r"\n\s*\n+", "\n", text).strip()
+
+
+def _demoted(source: str) -> str:
+    """Author Markdown with its headings two steps down and its tags inert; code stays as it is."""
+    parts = re.split(
+        r"(^(?:```|~~~).*?^(?:```|~~~)[^\n]*$)", source, flags=re.MULTILINE | re.DOTALL
+    )
+    for i in range(0, len(parts), 2):
+        lowered = re.sub(r"^(#{1,4}) ", r"##\1 ", parts[i], flags=re.MULTILINE)
+        parts[i] = re.sub(r"<(?=[/!?a-zA-Z])", "&lt;", lowered)
+    return "".join(parts)
+
+
+def _css_text(text: str) -> str:
+    """Text for a CSS string: only what cannot end or escape one."""
+    return re.sub(r"[^A-Za-z0-9 ._:+-]", "?", text)[:120]
+
+
+def _tags(cell: Any) -> set[str]:
+    return set(cell.get("metadata", {}).get("tags", []))
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "clock": _clock,
+    "stamp": _stamp,
+    "since": _since,
+    "span": _length,
+    "reading": reading,
+    "prose": _text_html,
+    "safe_html": _safe,
+    "md": md,
+    "fence": _fence,
+    "as_text": _as_text,
+    "demoted": _demoted,
+    "tags": _tags,
+    "meaning": MEANING.__getitem__,
+    "window": lambda w: str(w) if w else "no window",
+    "json": lambda v: msgspec.json.encode(v, order="sorted").decode(),
+    "short": lambda text, n: text if len(text) <= n else text[: n - 1] + "…",
+}
