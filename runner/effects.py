@@ -96,6 +96,11 @@ class Effects:
             )  # fmt: skip
         self._thread.start()
 
+    @property
+    def running(self) -> bool:
+        """Whether what is owed is being asked for and done."""
+        return self._thread.is_alive() and not self._closing.is_set()
+
     def close(self) -> None:
         """Stop asking and stop the engine; jobs under way are taken up by the next start."""
         self._closing.set()

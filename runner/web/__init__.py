@@ -1,0 +1,1 @@
+"""Hooks, API and pages: thin edges over the runner; every decision is made behind them."""
