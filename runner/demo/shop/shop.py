@@ -130,21 +130,31 @@ class Shop:
 
 def run_foreground(home: Path, seed: int) -> None:
     """Run a shop until Ctrl-C, after printing where it is and how to break it."""
-    with Shop(home, seed) as shop:
-        for service, port in shop.ports.items():
-            print(f"{service:9} http://127.0.0.1:{port}  (/metrics, /healthz)")
-        print(f"logs      {shop.home / 'logs'}")
-        print(f"deploys   {shop.home / 'deploys.jsonl'}")
-        deploy = "python -m runner.demo.shop.deploy checkout"
-        print(f"break it  {deploy} 1.4.2 --home {shop.home}")
-        print(f"mend it   {deploy} --previous --home {shop.home}")
-        print("Ctrl-C ends it.", flush=True)
-        try:
+    try:
+        with Shop(home, seed) as shop:
+            print(_guide(shop), flush=True)
             shop.wait()
-        except KeyboardInterrupt:
-            return
-        raise IrkitError(
-            "the shop's supervisor ended",
-            on=str(shop.home),
-            next=f"see {shop.home / 'supervisor.log'}, then start it again",
-        )
+    except KeyboardInterrupt:
+        return
+    raise IrkitError(
+        "the shop's supervisor ended",
+        on=str(shop.home),
+        next=f"see {shop.home / 'supervisor.log'}, then start it again",
+    )
+
+
+def _guide(shop: Shop) -> str:
+    deploy = "python -m runner.demo.shop.deploy checkout"
+    return "\n".join(
+        [
+            *(
+                f"{service:9} http://127.0.0.1:{port}  (/metrics, /healthz)"
+                for service, port in shop.ports.items()
+            ),
+            f"logs      {shop.home / 'logs'}",
+            f"deploys   {shop.home / 'deploys.jsonl'}",
+            f"break it  {deploy} 1.4.2 --home {shop.home}",
+            f"mend it   {deploy} --previous --home {shop.home}",
+            "Ctrl-C ends it.",
+        ]
+    )

@@ -72,17 +72,18 @@ def still_alive() -> Callable[[list[psutil.Process]], list[psutil.Process]]:
 
 
 @pytest.fixture
-def running() -> Callable[[psutil.Process, str], list[psutil.Process]]:
-    """The live descendants of a process whose command line holds `words`."""
+def running() -> Callable[..., list[psutil.Process]]:
+    """The live descendants of this process whose command lines hold all of `words`."""
 
-    def find(root: psutil.Process, words: str) -> list[psutil.Process]:
+    def find(*words: object) -> list[psutil.Process]:
         found = []
-        for process in alive(root.children(recursive=True)):
+        for process in alive(psutil.Process().children(recursive=True)):
             try:
-                if words in " ".join(process.cmdline()):
-                    found.append(process)
-            except psutil.NoSuchProcess:
+                command = " ".join(process.cmdline())
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue
+            if all(str(word) in command for word in words):
+                found.append(process)
         return found
 
     return find

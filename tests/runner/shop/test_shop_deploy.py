@@ -21,6 +21,7 @@ from runner.demo.shop import Shop, client
 
 DEPLOY = "runner.demo.shop.deploy"
 Start = Callable[..., subprocess.Popen[str]]
+Running = Callable[..., list[psutil.Process]]
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
@@ -141,11 +142,11 @@ def test_a_killed_command_changes_nothing_about_the_outcome(
     shop: Shop,
     start: Start,
     until: Callable[..., None],
-    running: Callable[[psutil.Process, str], list[psutil.Process]],
+    running: Running,
 ) -> None:
     back = ("checkout", "1.4.2", "--home", shop.home, "--key", "act:1")
     command = start(DEPLOY, *back)
-    until(lambda: running(psutil.Process(), "service checkout 1.4.2"))
+    until(lambda: running("service checkout 1.4.2", shop.home))
     command.kill()
     code, _, err = ended(start(DEPLOY, *back))
     assert (code, err) == (0, "")
@@ -157,14 +158,14 @@ def test_a_shop_killed_in_the_middle_goes_on_where_the_history_says(
     tmp_path: Path,
     start: Start,
     until: Callable[..., None],
-    running: Callable[[psutil.Process, str], list[psutil.Process]],
+    running: Running,
     still_alive: Callable[[list[psutil.Process]], list[psutil.Process]],
 ) -> None:
     deploy = ("checkout", "1.4.2", "--home", tmp_path, "--key", "act:1")
     with Shop(tmp_path, seed=7) as shop:
-        (supervisor,) = psutil.Process().children()
+        (supervisor,) = running("shop.supervisor", shop.home)
         command = start(DEPLOY, *deploy)
-        until(lambda: running(supervisor, "service checkout 1.4.2"))
+        until(lambda: running("service checkout 1.4.2", shop.home))
         family = supervisor.children(recursive=True)
         supervisor.kill()
         until(lambda: not still_alive(family))
@@ -189,8 +190,8 @@ def test_a_version_that_does_not_start_leaves_the_old_one(shop: Shop, start: Sta
     assert version(shop, "checkout") == "1.4.1"
 
 
-def test_a_deploy_that_cannot_be_recorded_is_not_made(shop: Shop) -> None:
-    (supervisor,) = psutil.Process().children()
+def test_a_deploy_that_cannot_be_recorded_is_not_made(shop: Shop, running: Running) -> None:
+    (supervisor,) = running("shop.supervisor", shop.home)
     before = shop.history()
     room = (shop.home / "deploys.jsonl").stat().st_size + 10
     supervisor.rlimit(psutil.RLIMIT_FSIZE, (room, psutil.RLIM_INFINITY))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable
@@ -17,28 +16,22 @@ from irkit.errors import AlreadyRunning, IrkitError
 from runner.demo.shop import Shop
 
 Start = Callable[..., subprocess.Popen[str]]
+Running = Callable[..., list[psutil.Process]]
 Until = Callable[..., None]
 Alive = Callable[[list[psutil.Process]], list[psutil.Process]]
+Owned = subprocess.Popen[str]
 PARTS = ("shop.supervisor", "service frontend", "service checkout", "service payments", "shop.load")
 
 
-def words(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return ""
-
-
-def family(of: psutil.Process) -> list[psutil.Process]:
-    """The five processes of a shop, and versions that are just leaving."""
-    processes = of.children(recursive=True)
-    commands = [words(process) for process in processes]
-    assert all(any(part in command for command in commands) for part in PARTS)
-    return processes
+def all_of_it(running: Running, home: Path) -> list[psutil.Process]:
+    """The processes of the shop in `home`, supervisor first."""
+    parts = {part: running(part, home) for part in PARTS}
+    assert all(parts.values()), parts
+    return [process for found in parts.values() for process in found]
 
 
 @pytest.fixture
-def owned(tmp_path: Path, start: Start) -> subprocess.Popen[str]:
+def owned(tmp_path: Path, start: Start) -> Owned:
     """A shop run in the foreground by another process, once it is open."""
     process = start("runner.demo.shop", "--home", tmp_path / "shop", "--seed", "3")
     assert process.stdout is not None
@@ -47,43 +40,36 @@ def owned(tmp_path: Path, start: Start) -> subprocess.Popen[str]:
     return process
 
 
-def test_stop_ends_every_process_and_frees_the_ports(
-    tmp_path: Path, until: Until, still_alive: Alive
-) -> None:
+def test_stop_ends_every_process(tmp_path: Path, running: Running, still_alive: Alive) -> None:
     with Shop(tmp_path / "shop", seed=7) as shop:
-        processes = family(psutil.Process())
-        ports = shop.ports
-    until(lambda: not still_alive(processes), within=5)
-    for port in ports.values():
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port))
-    assert not (tmp_path / "shop/supervisor.sock").exists()
+        processes = all_of_it(running, shop.home)
+    assert still_alive(processes) == []
+    assert not (shop.home / "supervisor.sock").exists()
     shop.stop()
 
 
 def test_a_killed_owner_takes_everything_with_it(
-    owned: subprocess.Popen[str], until: Until, still_alive: Alive
+    owned: Owned, tmp_path: Path, running: Running, until: Until, still_alive: Alive
 ) -> None:
-    processes = family(psutil.Process(owned.pid))
+    processes = all_of_it(running, tmp_path)
     owned.kill()
     until(lambda: not still_alive(processes), within=10)
 
 
 def test_ctrl_c_ends_it_in_good_order(
-    owned: subprocess.Popen[str], until: Until, still_alive: Alive
+    owned: Owned, tmp_path: Path, running: Running, still_alive: Alive
 ) -> None:
-    processes = family(psutil.Process(owned.pid))
+    processes = all_of_it(running, tmp_path)
     owned.send_signal(signal.SIGINT)
     assert owned.wait(10) == 0
     assert still_alive(processes) == []
 
 
 def test_a_killed_supervisor_takes_everything_with_it(
-    owned: subprocess.Popen[str], until: Until, still_alive: Alive
+    owned: Owned, tmp_path: Path, running: Running, until: Until, still_alive: Alive
 ) -> None:
-    processes = family(psutil.Process(owned.pid))
-    (supervisor,) = psutil.Process(owned.pid).children()
-    supervisor.kill()
+    processes = all_of_it(running, tmp_path)
+    processes[0].kill()
     until(lambda: not still_alive(processes), within=10)
     _, err = owned.communicate(timeout=10)
     assert owned.returncode == IrkitError.exit_code
@@ -91,23 +77,22 @@ def test_a_killed_supervisor_takes_everything_with_it(
 
 
 def test_a_stopped_service_dies_with_its_supervisor(
-    shop: Shop, until: Until, still_alive: Alive
+    shop: Shop, running: Running, until: Until, still_alive: Alive
 ) -> None:
-    (supervisor,) = psutil.Process().children()
-    processes = family(psutil.Process())
-    for process in processes[1:]:
+    supervisor, *others = all_of_it(running, shop.home)
+    for process in others:
         process.suspend()
     supervisor.kill()
-    until(lambda: not still_alive(processes[1:]), within=10)
+    until(lambda: not still_alive(others), within=10)
 
 
-def test_a_killed_service_is_started_again_on_its_port(shop: Shop, until: Until) -> None:
-    url = f"http://127.0.0.1:{shop.ports['payments']}/healthz"
-    (killed,) = (
-        process for process in family(psutil.Process()) if "payments 2.0.7" in words(process)
-    )
+def test_a_killed_service_is_started_again_on_its_port(
+    shop: Shop, running: Running, until: Until
+) -> None:
+    (killed,) = running("service payments 2.0.7", shop.home)
     killed.kill()
-    until(lambda: any("payments 2.0.7" in words(p) for p in psutil.Process().children(True)))
+    until(lambda: running("service payments 2.0.7", shop.home) not in ([], [killed]))
+    url = f"http://127.0.0.1:{shop.ports['payments']}/healthz"
     with urllib.request.urlopen(url, timeout=10) as reply:
         assert json.load(reply)["version"] == "2.0.7"
     assert shop.deploy("payments", "2.0.6")["outcome"] == "deployed"
@@ -119,11 +104,11 @@ def test_one_shop_per_folder(shop: Shop) -> None:
     assert shop.deploy("checkout", "1.4.2")["outcome"] == "deployed"
 
 
-def test_a_broken_history_is_named(tmp_path: Path) -> None:
+def test_a_broken_history_is_named(tmp_path: Path, running: Running) -> None:
     (tmp_path / "deploys.jsonl").write_text("{")
     with pytest.raises(IrkitError, match=r"deploys\.jsonl line 1"):
         Shop(tmp_path, seed=1).start()
-    assert psutil.Process().children() == []
+    assert running(tmp_path) == []
 
 
 def test_a_deep_folder_is_no_obstacle(tmp_path: Path) -> None:
