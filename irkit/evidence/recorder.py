@@ -24,7 +24,6 @@ from irkit.model.look import LookRecord, Reply, Request
 from irkit.ports import Raw
 
 MODES = ("live", "resume", "replay")
-_NUMBERS = ("range", "instant")  # replies with metrics: large, and no place for stray tokens
 _log = logging.getLogger("irkit.evidence")
 
 
@@ -210,7 +209,7 @@ class Recorder:
         else:
             took = time.perf_counter() - start
             if len(raw.body) <= self.limits.reply_bytes:
-                body = self.redactor.body(raw.body, shapes=asked.request.op not in _NUMBERS)
+                body = self.redactor.body(raw.body)
                 return (
                     replace(
                         asked, seconds=took, bytes=len(body), sha256=sha256(body).hexdigest(),
