@@ -160,7 +160,7 @@ class Broker:
         def decision(state: IncidentState) -> list[Draft]:
             known = state.plan(plan_id)
             assert known
-            self._may_decide(known, person, plan_hash)
+            self.may_decide(known, person, plan_hash)
             now = self.clock.now()
             number = len(known.decisions) + 1
             body: ev.ApprovalGiven | ev.ApprovalDenied
@@ -175,7 +175,13 @@ class Broker:
         self.ledger.extend(incident, decision)
         return self.known(incident, plan_id)
 
-    def _may_decide(self, known: PlanState, person: str, plan_hash: str) -> None:
+    def may_decide(self, known: PlanState, person: str, plan_hash: str) -> None:
+        """Check that a person may decide on a plan now; says so only by not raising.
+
+        Raises:
+            Refused: `reason` is `not_a_person`, `plan_changed`, `decided`, `expired`,
+                `same_person` or `not_permitted`.
+        """
         plan = known.plan
         if not is_person(person):
             raise Refused("only a person decides", reason="not_a_person", on=person)
