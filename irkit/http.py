@@ -10,6 +10,7 @@ import re
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -134,6 +135,7 @@ class Caller:
                     trust_env=False,
                     headers={"User-Agent": f"irkit/{_version()}"},
                 )
+                weakref.finalize(self, self._client.close)
             return self._client
 
     @staticmethod

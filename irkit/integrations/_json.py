@@ -7,9 +7,13 @@ import re
 from datetime import datetime
 from typing import Any, NoReturn
 
+import msgspec
+
 from irkit.errors import BadAlert
 from irkit.model.window import parse_rfc3339
 
+# What msgspec raises for bytes that are not the JSON it was asked for.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_DEPTH = 32
 MAX_TEXT = 4096
 MAX_LABELS = 128

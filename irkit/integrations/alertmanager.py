@@ -97,14 +97,15 @@ class Alertmanager(IntegrationConfig):
                 on=repr(receiver)[:80],
                 next=f"only {self.receiver!r} is taken here",
             )
+        group = given.get("status")
         found = items(given.get("alerts"), "alerts", most=_MAX_ALERTS)
-        return tuple(self._alert(name, one, f"alerts[{at}]") for at, one in enumerate(found))
+        return tuple(self._alert(name, one, f"alerts[{at}]", group) for at, one in enumerate(found))
 
-    def _alert(self, source: str, value: Any, path: str) -> Alert:
+    def _alert(self, source: str, value: Any, path: str, group: Any) -> Alert:
         if not isinstance(value, dict):
             raise BadAlert("not an object", on=path, next="send what Alertmanager documents")
         given = mapping(value, path)
-        status = given.get("status")
+        status = given.get("status", group)  # old senders give it for the group alone
         if status not in ("firing", "resolved"):
             raise BadAlert(
                 "neither firing nor resolved",
