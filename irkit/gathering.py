@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from irkit.errors import IrkitError
 from irkit.model.finding import Gap
 from irkit.model.window import Window
-from irkit.questions import ask_deploys, ask_signal, gap_of
+from irkit.questions import ask_deploys, ask_logs, ask_signal, gap_of
 
 if TYPE_CHECKING:
-
     from irkit.deploys.deploys import Deploys
+    from irkit.health import Healths
     from irkit.incident import Incident
+    from irkit.logs.logs import Logs
+    from irkit.logs.patterns import Patterns
     from irkit.metrics.metrics import Metrics
     from irkit.signals import Signals
 
@@ -22,41 +24,85 @@ LOG_LINES = 20_000
 
 
 def signals_of(
-    inc: Incident, service: str, names: tuple[str, ...], window: Window
+    inc: Incident, services: tuple[str, ...], names: tuple[str, ...], window: Window
 ) -> Signals:
-    """Some signals of a service, by default all; one that fails is a gap."""
+    """Some signals of some services, by default all; one that fails is a gap."""
     from irkit.signals import Signals
 
-    known = inc.catalog.services.get(service)
-    if known is None:
-        gap = Gap(
-            what=f"signals of {service or 'an unknown service'}",
-            why="the catalog does not have this service" if service else "no service is known here",
-            cannot_say="how it is doing",
-        )  # fmt: skip
-        return Signals(found=(), gaps=(gap,))
     found: list[Metrics] = []
     gaps: list[Gap] = []
-    if not known.signals and not names:
-        gaps.append(Gap(
-            what=f"signals of {service}", why="the catalog names none",
-            cannot_say=f"how {service} is doing",
-        ))  # fmt: skip
-    for name in names or tuple(sorted(known.signals)):
-        try:
-            found.append(ask_signal(inc.session, known, name, window))
-        except IrkitError as why:
-            gaps.append(gap_of(f"{name} of {service}", why, f"whether {name} moved"))
+    for service in services:
+        known = inc.catalog.services.get(service)
+        if known is None or not (known.signals or names):
+            gaps.append(_unknown("signals", service, known is None))
+            continue
+        for name in names or tuple(sorted(known.signals)):
+            try:
+                found.append(ask_signal(inc.session, known, name, window))
+            except IrkitError as why:
+                gaps.append(gap_of(f"{name} of {service}", why, f"whether {name} moved"))
     return Signals(found=tuple(found), gaps=tuple(gaps))
+
+
+def logs_of(
+    inc: Incident, services: tuple[str, ...], match: str, window: Window
+) -> tuple[list[Logs], list[Gap]]:
+    """The log lines of some services, and a gap for each whose logs cannot be searched."""
+    found: list[Logs] = []
+    gaps: list[Gap] = []
+    for service in services:
+        known = inc.catalog.services.get(service)
+        if known is None:
+            gaps.append(_unknown("logs", service, True))
+            continue
+        try:
+            found.append(
+                ask_logs(inc.session, known, match, window, limit=LOG_LINES, onset=inc.onset)
+            )
+        except IrkitError as why:
+            gaps.append(gap_of(f"logs of {service}", why, f"what {service} logged"))
+    return found, gaps
+
+
+def patterns_of(inc: Incident, services: tuple[str, ...], match: str, window: Window) -> Patterns:
+    """The patterns of the log lines of some services taken together."""
+    import pandas as pd
+
+    from irkit.logs.patterns import Patterns
+
+    found, gaps = logs_of(inc, services, match, window)
+    if not found:
+        return Patterns(rows=(), lines=0, split=inc.now, why="no logs", gaps=tuple(gaps))
+    together = replace(found[0], frame=pd.concat([f.frame for f in found], ignore_index=True))
+    evidence = tuple(f.evidence for f in found)
+    return replace(together.patterns(), gaps=tuple(gaps), evidence=evidence)
+
+
+def healths_of(inc: Incident) -> Healths:
+    """What the health endpoints of all affected services say."""
+    from irkit.health import Healths
+
+    replies, gaps = [], []
+    for service in inc.affected:
+        try:
+            replies.append((service, inc.health(service)))
+        except IrkitError as why:
+            gaps.append(gap_of(f"health of {service}", why, f"whether {service} is up"))
+    return Healths(replies=tuple(replies), gaps=tuple(gaps))
 
 
 def deploys_of(inc: Incident, names: tuple[str, ...], window: Window) -> Deploys:
     """The deploys of some services; what is not in the catalog is a gap."""
     known = tuple(inc.catalog.services[n] for n in names if n in inc.catalog.services)
     found = ask_deploys(inc.session, known, window)
-    missing = tuple(
-        Gap(what=f"deploys of {n}", why="the catalog does not have this service",
-            cannot_say=f"whether {n} was changed")
-        for n in names if n not in inc.catalog.services
-    )  # fmt: skip
+    missing = tuple(_unknown("deploys", n, True) for n in names if n not in inc.catalog.services)
     return replace(found, services=names, gaps=(*found.gaps, *missing))
+
+
+def _unknown(what: str, service: str, missing: bool) -> Gap:
+    why = "the catalog does not have this service" if missing else "the catalog names none"
+    return Gap(
+        what=f"{what} of {service or 'an unknown service'}",
+        why=why if service else "no service is known here",
+        cannot_say=f"how {service or 'it'} is doing",
+    )

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from irkit import display
+from irkit.model.finding import Gap
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -42,6 +43,34 @@ class HttpReply(display.Shown):
         elif self.body:
             yield display.line(display.code(str(self.body)[:2000]))
         yield display.meta(self.evidence)
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Healths(display.Shown):
+    """What several services' health endpoints say; those that did not answer are gaps."""
+
+    replies: tuple[tuple[str, HttpReply], ...]
+    gaps: tuple[Gap, ...] = ()
+
+    def _sentence(self) -> str:
+        gaps = f"; {len(self.gaps)} could not be asked" if self.gaps else ""
+        told = ", ".join(f"{name} {_word(reply.ok)}" for name, reply in self.replies)
+        return f"health: {told or 'no answer'}{gaps}"
+
+    def _parts(self) -> Iterable[Markup]:
+        yield display.heading(self._sentence())
+        for gap in self.gaps:
+            yield display.gap_box(gap)
+        rows = [
+            (
+                name, display.word(_word(r.ok), "ok" if r.ok else "sev1"), r.status,
+                f"{r.seconds * 1000:.0f} ms", str(r.body)[:200], r.evidence,
+            )
+            for name, r in self.replies
+        ]  # fmt: skip
+        if rows:
+            head = ("service", "health", "status", "took", "said", "evidence")
+            yield display.table(head, rows, right=(2, 3), what="services")
 
 
 def _word(ok: bool) -> str:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from irkit.before_after import BeforeAfter
     from irkit.comms import Told
     from irkit.deploys.deploys import Deploys
-    from irkit.health import HttpReply
+    from irkit.health import Healths, HttpReply
     from irkit.logs.logs import Logs
+    from irkit.logs.patterns import Patterns
     from irkit.metrics.metrics import Metrics
     from irkit.model.action import Argument
     from irkit.session import Session
@@ -88,6 +89,7 @@ class Incident:
             raise BadInput("the window is empty", on=f"since={since!r}", next="write it like 90m")
         self.window: Window = Window(start=start, end=self.now)
         self.named: Suspects | None = None
+        self._looked: list[Metrics] = []
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -114,12 +116,14 @@ class Incident:
             return self.named.onset, "the onset found here"
         if self._known and self._known.onset:
             return self._known.onset, "the onset an earlier run found"
+        moved = [o for o in (m.onset() for m in self._looked) if o]
+        if moved:
+            most = max(moved, key=lambda o: abs(o.sigmas))
+            return most.time, f"the onset of {most.series}"
         starts = [a.alert.starts_at for a in self._known.alerts.values()] if self._known else []
         return (min(starts), "the first alert's start") if starts else (None, "")
 
-    def signal(
-        self, name: str, service: str | None = None, window: Span = None
-    ) -> Metrics:
+    def signal(self, name: str, service: str | None = None, window: Span = None) -> Metrics:
         """One of a service's named signals, whatever the backend.
 
         Raises:
@@ -128,15 +132,23 @@ class Incident:
         """
         from irkit.questions import ask_signal
 
-        return ask_signal(self.session, self._service(service), name, self._window(window))
+        found = ask_signal(self.session, self._service(service), name, self._window(window))
+        self._looked.append(found)
+        return found
 
     def signals(
-        self, *names: str, service: str | None = None, window: Span = None
+        self, *names: str, service: str | tuple[str, ...] = (), window: Span = None
     ) -> Signals:
-        """Several signals of a service, by default all; one that fails is shown as a gap."""
+        """Several signals, by default all, of a service or several; one that fails is a gap.
+
+        Example:
+            inc.signals("error_rate", service=inc.affected).plot(mark=inc.deploys())
+        """
         from irkit.gathering import signals_of
 
-        return signals_of(self, service or self.service, names, self._window(window))
+        found = signals_of(self, self._several(service), names, self._window(window))
+        self._looked.extend(found)
+        return found
 
     def metrics(
         self, query: str, *, source: str | None = None, window: Span = None,
@@ -180,6 +192,17 @@ class Incident:
             onset=self.onset,
         )  # fmt: skip
 
+    def patterns(
+        self, match: str = "", *, service: str | tuple[str, ...] = (), window: Span = None
+    ) -> Patterns:
+        """The kinds of log messages of a service or several; logs that fail are a gap.
+
+        Like `logs(match).patterns()`, which raises where there are no logs.
+        """
+        from irkit.gathering import patterns_of
+
+        return patterns_of(self, self._several(service), match, self._window(window))
+
     def deploys(self, service: str | None = None, window: Span = None) -> Deploys:
         """The deploys of a service, or of all affected ones, over the last 24 hours at least.
 
@@ -216,6 +239,12 @@ class Incident:
                 next="add `health: SOURCE/PATH` to the service",
             )  # fmt: skip
         return self.http(source, slash + path)
+
+    def healths(self) -> Healths:
+        """What the health endpoints of all affected services say; no answer is a gap."""
+        from irkit.gathering import healths_of
+
+        return healths_of(self)
 
     def suspects(self) -> Suspects:
         """What probably broke: looks at every affected service, ranks, and notes the result.
@@ -260,6 +289,12 @@ class Incident:
             return NoAct("nothing stands out")
         if not suspect.change:
             return NoAct(f"no change of {suspect.service} is suspected, so none can be taken back")
+        state = self.state
+        done = {p.plan.target for p in state.plans if p.status == "recovered"} if state else set()
+        if done and suspect.service not in done:
+            return NoAct(
+                f"an act on {', '.join(sorted(done))} was verified already; look again first"
+            )
         try:
             return self.act("rollback", service=suspect.service, to="previous")
         except NotFound as why:
@@ -322,6 +357,9 @@ class Incident:
                 next="name one: service=..., or irkit.incident(service=...)",
             )
         return self.catalog.service(wanted)
+
+    def _several(self, given: str | tuple[str, ...]) -> tuple[str, ...]:
+        return (given,) if isinstance(given, str) and given else tuple(given) or (self.service,)
 
     def _metrics_source(self, service: str) -> str:
         """The source of the service's signals, or the only one that anything's signals have."""

@@ -76,11 +76,15 @@ class Logs(display.Shown):
         if isinstance(onset, str):
             onset = parse_time(onset, now=self.window.end)
         if onset:
-            return mine(self.frame, split=onset, why="the moment given")
+            return self._mine(onset, "the moment given")
         if self.onset and self.onset in self.window:
-            return mine(self.frame, split=self.onset, why=self.onset_why)
+            return self._mine(self.onset, self.onset_why)
         middle = self.window.start + timedelta(seconds=self.window.length.total_seconds() / 2)
-        return mine(self.frame, split=middle, why="the middle of the window")
+        return self._mine(middle, "the middle of the window")
+
+    def _mine(self, split: datetime, why: str) -> Patterns:
+        found = mine(self.frame, split=split, why=why)
+        return replace(found, evidence=(self.evidence,))
 
     def _sentence(self) -> str:
         if not len(self.frame):

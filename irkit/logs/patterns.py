@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from irkit import display
 from irkit.model.base import Value
+from irkit.model.finding import Gap
 from irkit.text import clock, one_line
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Patterns(display.Shown):
     lines: int
     split: datetime
     why: str
+    gaps: tuple[Gap, ...] = ()
+    evidence: tuple[str, ...] = ()
 
     def head(self, n: int = 10) -> Patterns:
         """The first `n` of them."""
@@ -77,7 +80,8 @@ class Patterns(display.Shown):
 
     def _sentence(self) -> str:
         if not self.rows:
-            return "no log messages, so no patterns"
+            gaps = f"; {self.gaps[0].what}: {self.gaps[0].why}" if self.gaps else ""
+            return f"no log messages, so no patterns{gaps}"
         fresh = [r for r in self.rows if r.change == "new"]
         gone = sum(r.change == "gone" for r in self.rows)
         head = f"{len(self.rows)} patterns in {self.lines} lines: {len(fresh)} new, {gone} gone"
@@ -86,6 +90,8 @@ class Patterns(display.Shown):
 
     def _parts(self) -> Iterable[Markup]:
         yield display.heading(one_line(self._sentence(), 200))
+        for gap in self.gaps:
+            yield display.gap_box(gap)
         if not self.rows:
             return
         sign = {"new": "sev1", "more": "sev2", "gone": "deploy"}
@@ -98,6 +104,8 @@ class Patterns(display.Shown):
         ]  # fmt: skip
         head = ("change", "before", "after", "level", "pattern", "example")
         yield display.table(head, rows, right=(1, 2), what="patterns")
+        if self.evidence:
+            yield display.meta(", ".join(self.evidence))
 
 
 def mine(frame: pd.DataFrame, *, split: datetime, why: str) -> Patterns:
