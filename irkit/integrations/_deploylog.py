@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from irkit.errors import LookFailed
+from irkit.integrations._json import UNREADABLE
 from irkit.model.deploy import Deploy
 from irkit.model.window import parse_rfc3339
 
@@ -61,7 +62,7 @@ def deploy_of(line: bytes, *, source: str = "") -> Deploy | None:
     try:
         given = msgspec.json.decode(line, type=_Line)
         moment = parse_rfc3339(given.time)
-    except (msgspec.DecodeError, ValueError, OverflowError):
+    except (*UNREADABLE, ValueError, OverflowError):
         return None
     if not given.service or not given.version:
         return None

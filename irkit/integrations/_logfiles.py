@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from irkit.errors import LookFailed
+from irkit.integrations._json import UNREADABLE
 from irkit.model.matchers import Matcher
 from irkit.model.window import Window
 
@@ -228,7 +229,7 @@ def _seek_start(file: BufferedReader, scan: Scan) -> None:
 def _fields(line: bytes) -> dict[str, Any] | None:
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

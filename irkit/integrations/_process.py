@@ -62,8 +62,7 @@ def run(
             next="check that it is installed, executable, and that its folder exists",
         ) from None
     try:
-        out, err, cut = _collect(process, started + seconds, max_bytes)
-        late = process.poll() is None
+        out, err, cut, late = _collect(process, started + seconds, max_bytes)
     finally:
         if process.poll() is None:  # late, or we were interrupted
             os.killpg(process.pid, signal.SIGKILL)
@@ -82,34 +81,38 @@ def run(
 
 def _collect(
     process: subprocess.Popen[bytes], deadline: float, max_bytes: int
-) -> tuple[bytes, bytes, bool]:
-    """Read both pipes until the command ends; a child that holds a pipe open keeps nobody."""
-    kept = {process.stdout: bytearray(), process.stderr: bytearray()}
-    cut = False
+) -> tuple[bytes, bytes, bool, bool]:
+    """Read both pipes until the command ends: output, errors, whether cut, whether too late.
+
+    A child that it leaves running with a pipe open keeps nobody waiting.
+    """
+    kept: dict[int, bytearray] = {}
+    cut = late = False
     with selectors.DefaultSelector() as selector:
-        for pipe in kept:
-            if pipe:
-                os.set_blocking(pipe.fileno(), False)
-                selector.register(pipe, selectors.EVENT_READ)
-        ended: float | None = None
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None  # both were asked for
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_READ)
+            kept[pipe.fileno()] = bytearray()
+        limit, ended = deadline, False
         while selector.get_map():
             now = time.monotonic()
-            if ended is None and process.poll() is not None:
-                ended = now
-            limit = deadline if ended is None else min(deadline, ended + _AFTER_EXIT)
+            if not ended and process.poll() is not None:
+                limit, ended = now + _AFTER_EXIT, True
             if now >= limit:
+                late = not ended
                 break
             for key, _ in selector.select(min(limit - now, 0.05)):
                 chunk = os.read(key.fd, 65536)
                 if not chunk:
                     selector.unregister(key.fileobj)
-                    continue
-                room = max_bytes - len(kept[key.fileobj])  # type: ignore[index]
-                kept[key.fileobj] += chunk[:room]  # type: ignore[index]
+                room = max_bytes - len(kept[key.fd])
+                kept[key.fd] += chunk[:room]
                 cut = cut or len(chunk) > room
-        else:  # both pipes are closed; the command itself may go on
-            try:
-                process.wait(max(deadline - time.monotonic(), 0))
-            except subprocess.TimeoutExpired:
-                return bytes(kept[process.stdout]), bytes(kept[process.stderr]), cut
-    return bytes(kept[process.stdout]), bytes(kept[process.stderr]), cut
+    if not late:
+        try:  # with both pipes closed it may still go on
+            process.wait(max(deadline - time.monotonic(), 0.001))
+        except subprocess.TimeoutExpired:
+            late = True
+    out, err = (bytes(one) for one in kept.values())
+    return out, err, cut, late

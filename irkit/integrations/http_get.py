@@ -12,6 +12,7 @@ from pydantic import Field
 
 from irkit.errors import LookFailed
 from irkit.http import status_failure
+from irkit.integrations._json import UNREADABLE
 from irkit.integrations._request import check_op, text
 from irkit.integrations._web import WebConfig
 from irkit.model.base import Value
@@ -62,7 +63,7 @@ class HttpGet(WebConfig):
         answer = self.call("GET", _below(text(request, "path", "")))
         body: Any = answer.body[: self.max_kb << 10].decode("utf-8", "replace")
         if len(answer.body) <= self.max_kb << 10:
-            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            with suppress(*UNREADABLE):
                 body = msgspec.json.decode(answer.body)  # otherwise it stays the text it is
         reply = HttpReply(status=answer.status, seconds=round(answer.seconds, 4), body=body)
         return Raw(body=msgspec.json.encode(reply))
@@ -76,7 +77,7 @@ class HttpGet(WebConfig):
         """
         try:
             return msgspec.json.decode(body, type=HttpReply)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             raise LookFailed(
                 "not a reply of this source", on=request.source, next="look again"
             ) from None

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from irkit.errors import BadQuery, LookFailed
 from irkit.http import Answer, said_by, status_failure
+from irkit.integrations._json import UNREADABLE
 from irkit.integrations._request import check_op, text, window
 from irkit.integrations._web import WebConfig
 from irkit.model.look import Request
@@ -82,7 +83,12 @@ class Prometheus(WebConfig):
         """
         from irkit.metrics.matrix import read_matrix
 
-        return read_matrix(body)
+        try:
+            return read_matrix(body)
+        except RecursionError:
+            raise LookFailed(
+                "not a Prometheus reply (nested too deep)", on=request.source, next="look again"
+            ) from None
 
     @staticmethod
     def quote(value: str) -> str:
@@ -110,7 +116,7 @@ class Prometheus(WebConfig):
             return Raw(body=answer.body)
         try:
             said = msgspec.json.decode(answer.body, type=_Envelope)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             if answer.status != 200:
                 raise status_failure(answer, secrets=self.secrets()) from None
             raise LookFailed(

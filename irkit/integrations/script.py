@@ -19,6 +19,7 @@ from irkit.errors import LookFailed
 from irkit.http import said_by
 from irkit.integrations._deployact import ACTIONS, check_act, impossible, is_word
 from irkit.integrations._deploylog import deploys_of, lines_of, path_back
+from irkit.integrations._json import UNREADABLE
 from irkit.integrations._process import Finished, run
 from irkit.model.action import Argument, BlastRadius, Change, Outcome, Plan, Undo
 from irkit.model.deploy import Deploy
@@ -282,7 +283,7 @@ class Script(IntegrationConfig):
         else:
             try:
                 return msgspec.json.decode(ended.out, type=shape)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 problem = f"printed no such JSON: {self._words(ended)}"
         raise LookFailed(
             f"the deploy script's {name} command: {problem}",

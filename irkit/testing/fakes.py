@@ -10,6 +10,7 @@ import msgspec
 
 from irkit.errors import LookFailed
 from irkit.integrations._deployact import ACTIONS, check_act, impossible
+from irkit.integrations._json import UNREADABLE
 from irkit.integrations._request import check_op
 from irkit.model.action import Argument, BlastRadius, Change, Outcome, Plan, Undo
 from irkit.model.look import Request
@@ -61,7 +62,7 @@ class FakeSource:
         """
         try:
             return msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             raise LookFailed("not JSON", on=request.source, next="look again") from None
 
     def probe(self) -> str:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -36,7 +37,7 @@ def ask(query: str, window: Window | None = None, op: str = "instant", **more: o
 @given(
     length=st.timedeltas(timedelta(0), timedelta(days=4000)),
     wanted=st.none() | st.timedeltas(timedelta(milliseconds=1), timedelta(days=40)),
-    start=st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),
+    start=st.floats(1e9, 2e9).map(lambda stamp: datetime.fromtimestamp(stamp, UTC)),
 )
 def test_a_window_never_makes_more_points_than_prometheus_allows(
     length: timedelta, wanted: timedelta | None, start: datetime
@@ -156,10 +157,8 @@ def test_an_address_is_http_and_holds_no_secret(url: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    try:
+    with suppress(LookFailed):
         Prometheus.read(ask("up"), body)
-    except LookFailed as failure:
-        assert failure.what
 
 
 # The real server, from here on.
@@ -209,11 +208,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 30
     while True:
-        try:
+        with suppress(httpx.TransportError):  # it does not listen yet
             if httpx.get(f"{url}/-/ready", trust_env=False).status_code == 200:
                 break
-        except httpx.TransportError:
-            pass  # not listening yet
         assert process.poll() is None, (home / "log").read_text()[-2000:]
         assert time.monotonic() < deadline, (home / "log").read_text()[-2000:]
         time.sleep(0.05)
