@@ -83,7 +83,9 @@ class Acts:
     def _stale(self, plan: Plan) -> Refusal | None:
         """Whether the plan, computed again now, is another one than was decided on."""
         where = self.broker.where(plan.target, plan.action)
-        survey = self.outside.survey(plan.incident, where, plan.action, plan.arguments)
+        survey = self.broker.survey(
+            plan.incident, plan.target, where, plan.action, plan.arguments
+        )
         again = msgspec.structs.replace(
             plan, change=survey.change, blast=survey.blast, undo=survey.undo
         )

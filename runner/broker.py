@@ -6,26 +6,26 @@ reads that are recorded.  `runner.acts` does what was decided.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TypeVar
+
+import msgspec
 
 from irkit.clock import Clock
 from irkit.errors import NotFound, Refused
 from irkit.model import event as ev
-from irkit.model.action import Check, Plan, plan_key
+from irkit.model.action import Argument, Check, Plan, plan_key
 from irkit.model.catalog import ActionTarget, Catalog
 from irkit.model.event import Draft
 from irkit.model.incident import IncidentState, PlanState
 from irkit.model.policy import Policy
 from irkit.model.principal import SYSTEM, is_person
+from irkit.ports import Survey
 from irkit.session import Ask
 from runner.decide import Effect
 from runner.decide.bounds import Refusal, failed_before, refusal
 from runner.ledger import Ledger
 from runner.sources import Outside, signal_of
-
-T = TypeVar("T")
-_MARGIN = timedelta(seconds=15)
 
 
 class Broker:
@@ -60,7 +60,7 @@ class Broker:
         state = self.ledger.state(incident)
         key = plan_key(incident, ask.action, ask.target, ask.arguments, undoes)
         where = self._where(state, ask)
-        survey = self.outside.survey(incident, where, ask.action, ask.arguments)
+        survey = self.survey(incident, ask.target, where, ask.action, ask.arguments)
         if survey.already:
             raise Refused(
                 "nothing to do", reason="already", on=survey.change.what,
@@ -278,6 +278,19 @@ class Broker:
                 next=f"it has: {', '.join(actions) or 'none'}",
             )  # fmt: skip
         return actions[action]
+
+    def survey(
+        self, incident: str, service: str, where: ActionTarget, action: str,
+        arguments: Mapping[str, Argument],
+    ) -> Survey:  # fmt: skip
+        """What an act would do, with what only the catalog knows: environment and dependants."""
+        found = self.outside.survey(incident, where, action, arguments)
+        blast = msgspec.structs.replace(
+            found.blast,
+            environment=found.blast.environment or self.catalog.service(service).environment,
+            dependants=found.blast.dependants or self.catalog.dependants(service),
+        )
+        return msgspec.structs.replace(found, blast=blast)
 
     def _mode(self, action: str, mode: str) -> str:
         """`auto` falls back to `approve` where runs are not confined, unless allowed by name."""

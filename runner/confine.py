@@ -66,7 +66,9 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Confinement(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds around a run, in words; `missing` names what does not, and `complete` if all does.
+    """What holds around a run, in words; `missing` names what does not.
+
+    `uid` is the run's user as processes outside see it (of the run's socket, say).
 
     Example:
         >>> available().complete
@@ -79,6 +81,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
     memory: str
     cpu: str
     user: str
+    uid: int
     missing: tuple[str, ...] = ()
 
     @property
@@ -90,6 +93,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
 class Isolation(msgspec.Struct, frozen=True, kw_only=True):
     """How far `isolate` came, for `enclose`."""
 
+    owner: int
     namespaces: bool = False
     user: bool = False
     steps_down: bool = False
@@ -125,7 +129,8 @@ def isolate(box: Box) -> Isolation:
 
     To be called once, in a process with one thread; the next fork is process 1 of the new ones.
     """
-    root = os.geteuid() == 0
+    owner = os.geteuid()
+    root = owner == 0
     down = root and _open_to_all()
     session = b""
     if down and box.session:
@@ -141,9 +146,9 @@ def isolate(box: Box) -> Isolation:
                 raise
             linux.unshare(flags)
         except OSError:
-            return Isolation(refusal=str(refused))
-        return Isolation(namespaces=True, steps_down=down, session=session)
-    return Isolation(namespaces=True, user=True, steps_down=down, session=session)
+            return Isolation(owner=owner, refusal=str(refused))
+        return Isolation(owner=owner, namespaces=True, steps_down=down, session=session)
+    return Isolation(owner=owner, namespaces=True, user=True, steps_down=down, session=session)
 
 
 def enclose(box: Box, isolation: Isolation) -> Confinement:
@@ -172,11 +177,13 @@ def enclose(box: Box, isolation: Isolation) -> Confinement:
             os.setresuid(identity, identity, identity)
         count = box.limits.processes
         resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
-    # A change of user clears the first and sets the second, so they come after it.
+    # A change of user clears the first, so it comes after one.
     linux.prctl(linux.PR_SET_PDEATHSIG, 9)
-    linux.prctl(linux.PR_SET_DUMPABLE, 1)
+    # The kernel may not reach into this process, which speaks for it; an exec undoes this.
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     linux.drop_capabilities()
+    uid = _NOBODY if isolation.steps_down and own_root else isolation.owner
     network = "a network of its own, with nothing in it but loopback"
     if not isolation.namespaces:
         try:
@@ -193,7 +200,7 @@ def enclose(box: Box, isolation: Isolation) -> Confinement:
         missing.append(f"landlock ({error})")
     if not isolation.namespaces and abi < 6:
         missing.append("processes: signals reach others of this user")
-    if os.getuid() == 0 and not isolation.user:
+    if uid == 0 and not isolation.user:
         missing.append("user: root's number, without its powers")
     return Confinement(
         files=" and ".join(["a root of its own"] * own_root + [f"Landlock (ABI {abi})"] * (abi > 0))
@@ -206,15 +213,10 @@ def enclose(box: Box, isolation: Isolation) -> Confinement:
         network=network,
         memory=f"{box.limits.memory_mb} MB of data in each process",
         cpu=f"{box.limits.cpu_seconds} s in each process",
-        user=_user(root=isolation.steps_down and own_root),
+        user="nobody, without capabilities" if uid == _NOBODY else f"{uid}, without capabilities",
+        uid=uid,
         missing=tuple(missing),
     )
-
-
-def _user(*, root: bool) -> str:
-    if root:
-        return "nobody, without capabilities"
-    return f"{os.getuid()}, without capabilities"
 
 
 def _open_to_all() -> bool:
@@ -225,6 +227,11 @@ def _open_to_all() -> bool:
     code = (os.__file__, msgspec.__file__, irkit.__file__, runner.__file__)
     files = [os.path.realpath(sys.executable), *map(str, code)]
     return all(os.stat(path).st_mode & stat.S_IROTH for path in files)
+
+
+def uid_outside() -> int:
+    """The user that a run executes as, as processes outside see it."""
+    return available().uid
 
 
 def _new_users(flags: int, root: bool) -> None:

@@ -26,7 +26,7 @@ from irkit.model.principal import SYSTEM
 from irkit.session import Ask, Briefing, Note, Proposal
 from runner import parameters
 from runner.broker import Broker
-from runner.confine import Limits
+from runner.confine import Limits, uid_outside
 from runner.decide import Effect
 from runner.launch import Progress, RunSpec, launch
 from runner.ledger import Ledger
@@ -270,6 +270,7 @@ class Runs:
             note=note,
             gap=gap,
             events=lambda: self.ledger.events(incident),
+            peer=uid_outside(),
         )
 
     def _note(self, incident: str, run: RunState, who: str, note: Note, number: int) -> None:

@@ -117,8 +117,20 @@ class Plan(Value, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """One line: what, where, from what to what."""
-        return f"{self.change.what} {self.change.current} -> {self.change.target}"
+        """One line: what, where, from what to what.
+
+        Example: `Roll back checkout 1.4.2 -> 1.4.1 in prod-eu`.
+        """
+        where = f" in {self.blast.environment}" if self.blast.environment else ""
+        change = f"{self.change.what} {self.change.current} -> {self.change.target}"
+        return f"{self.verb} {change}{where}"
+
+    @property
+    def verb(self) -> str:
+        """The act as a person says it: `Roll back`, `Restart`."""
+        return {"rollback": "Roll back"}.get(
+            self.action, self.action.replace("_", " ").capitalize()
+        )
 
 
 def plan_key(
