@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from irkit.incident import Incident
     from irkit.logs.logs import Logs
     from irkit.logs.patterns import Patterns
-    from irkit.metrics.metrics import Metrics
+    from irkit.metrics.metrics import Marked, Metrics
     from irkit.signals import Signals
 
 MOST_SERIES = 20
@@ -24,9 +25,11 @@ LOG_LINES = 20_000
 
 
 def signals_of(
-    inc: Incident, services: tuple[str, ...], names: tuple[str, ...], window: Window
-) -> Signals:
+    inc: Incident, services: tuple[str, ...], names: tuple[str, ...], window: Window,
+    mark: Marked | Iterable[Marked] = (),
+) -> Signals:  # fmt: skip
     """Some signals of some services, by default all; one that fails is a gap."""
+    from irkit.metrics.metrics import Marked
     from irkit.signals import Signals
 
     found: list[Metrics] = []
@@ -41,7 +44,8 @@ def signals_of(
                 found.append(ask_signal(inc.session, known, name, window))
             except IrkitError as why:
                 gaps.append(gap_of(f"{name} of {service}", why, f"whether {name} moved"))
-    return Signals(found=tuple(found), gaps=tuple(gaps))
+    marks = (mark,) if isinstance(mark, Marked) else tuple(mark)
+    return Signals(found=tuple(found), gaps=tuple(gaps), mark=marks)
 
 
 def logs_of(

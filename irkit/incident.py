@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from irkit.health import Healths, HttpReply
     from irkit.logs.logs import Logs
     from irkit.logs.patterns import Patterns
-    from irkit.metrics.metrics import Metrics
+    from irkit.metrics.metrics import Marked, Metrics
     from irkit.model.action import Argument
     from irkit.session import Session
     from irkit.signals import Signals
@@ -137,16 +138,19 @@ class Incident:
         return found
 
     def signals(
-        self, *names: str, service: str | tuple[str, ...] = (), window: Span = None
-    ) -> Signals:
+        self, *names: str, service: str | tuple[str, ...] = (), window: Span = None,
+        mark: Marked | Iterable[Marked] = (),
+    ) -> Signals:  # fmt: skip
         """Several signals, by default all, of a service or several; one that fails is a gap.
 
+        `mark` draws deploys and acts into the figure.
+
         Example:
-            inc.signals("error_rate", service=inc.affected).plot(mark=inc.deploys())
+            inc.signals("error_rate", service=inc.affected, mark=inc.deploys())
         """
         from irkit.gathering import signals_of
 
-        found = signals_of(self, self._several(service), names, self._window(window))
+        found = signals_of(self, self._several(service), names, self._window(window), mark)
         self._looked.extend(found)
         return found
 

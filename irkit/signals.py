@@ -23,13 +23,14 @@ class Signals(display.Shown):
     """Signals of one or more services, by name; a signal that failed is one of `gaps`.
 
     Example:
-        signals = inc.signals("error_rate", "latency")
-        signals.plot(mark=inc.deploys())
+        signals = inc.signals("error_rate", "latency", mark=inc.deploys())
+        signals.plot()
         signals["error_rate of checkout"].onset()
     """
 
     found: tuple[Metrics, ...]
     gaps: tuple[Gap, ...] = ()
+    mark: tuple[Marked, ...] = ()
 
     def __iter__(self) -> Iterator[Metrics]:
         return iter(self.found)
@@ -57,13 +58,16 @@ class Signals(display.Shown):
     def plot(
         self, mark: Marked | Iterable[Marked] = (), title: str | None = None
     ) -> Panels | NothingToPlot:
-        """One panel for each signal on a shared time scale, marked with deploys and acts."""
+        """One panel for each signal on a shared time scale, marked with deploys and acts.
+
+        `mark` comes on top of what `inc.signals(mark=...)` was given.
+        """
         from irkit.figures.line import Panels
 
         drawn = [m for m in self.found if not m.frame.empty]
         if not drawn:
             return NothingToPlot(gaps=self.gaps)
-        marks = (mark,) if isinstance(mark, Marked) else tuple(mark)
+        marks = (*self.mark, *((mark,) if isinstance(mark, Marked) else mark))
         return Panels(
             title=self._sentence() if title is None else title,
             panels=tuple(m.plot(mark=marks) for m in drawn),

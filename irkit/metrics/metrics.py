@@ -251,7 +251,8 @@ class Metrics(display.Shown):
         return [v if isinstance(v, str) else reading(float(v), self.unit) for v in last]
 
     def _figure(self) -> Figure | None:
-        return None if self.instant or self.frame.empty else self.plot()
+        # An exporter shows the figure in place of the HTML: only where nothing is lost by that.
+        return None if self.instant or self.frame.empty or self.warnings else self.plot()
 
 
 def _ms(moment: datetime) -> float:

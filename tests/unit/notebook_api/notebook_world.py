@@ -185,7 +185,7 @@ class MemorySession:
         result = [{"metric": m, "values": values} for m in labels]
         return json.dumps(
             {"status": "success", "data": {"resultType": "matrix", "result": result},
-             "warnings": [f"careful {HOSTILE}"]}
+             "warnings": [f"careful {HOSTILE}"] if "by" in query else []}
         ).encode()  # fmt: skip
 
     def _instant(self, request: Request) -> bytes:
