@@ -130,6 +130,7 @@ def _execute(task: Task, emit: Any) -> journal.Ended:
         import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     for name in (".home", ".tmp"):
         os.mkdir(name)
@@ -157,6 +158,8 @@ def _execute(task: Task, emit: Any) -> journal.Ended:
                 emit=emit,
                 output_bytes=int(task.box.limits.output_mb * 1e6),
                 shutdown_kernel="immediate",
+                # Sockets in our folder: they need no network, and nobody else sees them.
+                config=Config(KernelManager={"transport": "ipc", "ip": ".tmp/kernel"}),
             )
     except PapermillExecutionError as error:
         return journal.Ended(

@@ -22,9 +22,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -32,12 +31,7 @@ from irkit.clock import Clock, SystemClock
 from irkit.errors import BadInput, IrkitError
 from runner import confine, journal, nbfile, parameters
 from runner.confine import Confinement, Limits
-
-Status = Literal["succeeded", "failed", "timed_out", "stopped", "killed"]
-_UNKNOWN = Confinement(
-    **dict.fromkeys(("files", "processes", "network", "memory", "cpu", "user"), "not known"),
-    missing=("the run ended before it was confined",),
-)
+from runner.hearing import UNKNOWN, Hearing, Progress, Status
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,19 +49,6 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     limits: Limits = Limits()
     readable: tuple[str, ...] = ()
-
-
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a run as it happens; `message` is what the journal keeps of it.
-
-    `cells_done` and `cells_total` count code cells; `at` is UTC.
-    """
-
-    run: str
-    at: datetime
-    message: journal.Message
-    cells_done: int
-    cells_total: int
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,36 +93,28 @@ def launch(
         os.makedirs(folder, exist_ok=True)
         os.mkdir(work, 0o700)
         nbfile.keep(os.path.join(folder, "runbook.ipynb"), Path(spec.runbook).read_bytes())
-        kept = open(os.path.join(folder, "journal"), "xb", buffering=0)  # noqa: SIM115
+        kept = open(os.path.join(folder, "journal"), "xb")  # noqa: SIM115
     except FileExistsError as error:
         raise IrkitError(
             "this folder holds a run already", on=folder, next="give each run its own folder"
         ) from error
     except OSError as error:
-        raise IrkitError(
-            f"the run's folder cannot be written ({error.strerror})", on=folder, next="free space"
-        ) from error
+        raise _unwritable(folder, error) from error
     readable = (*confine.readable_by_default(), *map(os.path.abspath, spec.readable))
     box = confine.Box(
         work=work, readable=readable, session=session, socket=socket, limits=spec.limits
     )
     task = {"box": box, "notebook": json.dumps(notebook), "parameters": given}
-    with kept:
-        hearing = _Hearing(spec, kept, on_progress, clock or SystemClock())
-        seconds = _attend(_start(work, session), task, hearing, spec.limits, stop)
-    status, name, text = hearing.verdict()
-    made = os.path.join(folder, "notebook.ipynb")
-    about = {"run": spec.run, "status": status, "seconds": round(seconds, 3)}
-    about["confinement"] = msgspec.to_builtins(hearing.confinement)
-    final = nbfile.read_untrusted(os.path.join(work, "notebook.ipynb")) if hearing.ended else None
-    if final is None:
-        lines = journal.read(os.path.join(folder, "journal"))
-        final = journal.rebuild(notebook, lines, reason=text or "its notebook cannot be read")
-    final["metadata"].setdefault("papermill", {}).update(
-        {"input_path": "runbook.ipynb", "output_path": "notebook.ipynb"}
-    )
-    final["metadata"]["irkit"] = about
-    nbfile.keep(made, json.dumps(final, indent=1, ensure_ascii=False).encode() + b"\n")
+    try:
+        with kept:
+            hearing = Hearing(spec.run, spec.limits, kept, on_progress, clock or SystemClock())
+            seconds = _attend(_start(work, session), task, hearing, spec.limits, stop)
+        status, name, text = hearing.verdict()
+        about = {"run": spec.run, "status": status, "seconds": round(seconds, 3)}
+        about["confinement"] = msgspec.to_builtins(hearing.confinement)
+        made = _conclude(folder, notebook, about, reason=text, whole=hearing.ended is not None)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     return RunResult(
         run=spec.run,
         status=status,
@@ -156,118 +129,41 @@ def launch(
     )
 
 
+def _unwritable(folder: str, error: OSError) -> IrkitError:
+    why = error.strerror or str(error)
+    return IrkitError(f"the run cannot be kept ({why})", on=folder, next="free space, then retry")
+
+
+def _conclude(
+    folder: str, runbook: dict[str, Any], about: dict[str, Any], *, reason: str, whole: bool
+) -> str:
+    """Write the final notebook: the child's own if it came to an end, else from the journal."""
+    final = nbfile.read_untrusted(os.path.join(folder, "work", "notebook.ipynb")) if whole else None
+    if final is None:
+        lines = journal.read(os.path.join(folder, "journal"))
+        final = journal.rebuild(runbook, lines, reason=reason or "its notebook cannot be read")
+    final["metadata"].setdefault("papermill", {}).update(
+        {"input_path": "runbook.ipynb", "output_path": "notebook.ipynb"}
+    )
+    final["metadata"]["irkit"] = about
+    path = os.path.join(folder, "notebook.ipynb")
+    nbfile.keep(path, json.dumps(final, indent=1, ensure_ascii=False).encode() + b"\n")
+    return path
+
+
 def probe() -> Confinement:
     """Confine a process that does nothing, and return what it says holds around it."""
     with tempfile.TemporaryDirectory(prefix="irkit-") as folder:
         work = os.path.join(os.path.realpath(folder), "work")
         os.mkdir(work, 0o700)
         box = confine.Box(work=work, readable=confine.readable_by_default())
-        spec = RunSpec(run="probe", runbook="", folder=folder)
-        with open(os.devnull, "wb", buffering=0) as nothing:
-            hearing = _Hearing(spec, nothing, None, SystemClock())
-            _attend(_start(work, ""), {"box": box}, hearing, Limits(wall_seconds=20), None)
-    if hearing.confinement is _UNKNOWN:
+        limits = Limits(wall_seconds=20)
+        with open(os.devnull, "wb") as nothing:
+            hearing = Hearing("probe", limits, nothing, None, SystemClock())
+            _attend(_start(work, ""), {"box": box}, hearing, limits, None)
+    if hearing.confinement is UNKNOWN:
         raise IrkitError("no process can be started", on=hearing.said(), next="check this Python")
     return hearing.confinement
-
-
-class _Hearing:
-    """What has been heard of one run so far: its place, its end, and why it was cut short."""
-
-    def __init__(
-        self,
-        spec: RunSpec,
-        kept: Any,
-        on_progress: Callable[[Progress], None] | None,
-        clock: Clock,
-    ) -> None:
-        self._spec, self._kept, self._tell, self._clock = spec, kept, on_progress, clock
-        self._room = int(spec.limits.total_output_mb * 1e6) + (32 << 20)
-        # One output, its escapes and its envelope; or the whole prepared notebook.
-        self._longest = max(64 << 20, int(spec.limits.output_mb * 2e6))
-        self._rest = bytearray()
-        self._stderr = bytearray()
-        self.confinement = _UNKNOWN
-        self.ended: journal.Ended | None = None
-        self.cell: int | None = None
-        self.done = self.total = 0
-        self.cut: tuple[Status, str, str] | None = None
-        self.code: int | None = None
-
-    def cut_short(self, status: Status, name: str, text: str) -> None:
-        """Note why the run is being ended from outside; the first reason counts."""
-        where = f" in cell {self.cell}" if self.cell is not None else " before its first cell"
-        self.cut = self.cut or (status, name, text + where)
-
-    def hear(self, part: bytes) -> bool:
-        """Take in bytes from the child; False once it has said what it may not."""
-        self._rest += part
-        self._room -= len(part)
-        *lines, rest = bytes(self._rest).split(b"\n")
-        self._rest = bytearray(rest)
-        try:
-            for line in lines:
-                self._take(line)
-            if len(self._rest) > self._longest:
-                raise journal.NotAMessage("a message without an end")
-            if self._room < 0:
-                most = self._spec.limits.total_output_mb
-                raise journal.NotAMessage(f"more output than {most:g} MB in all")
-        except journal.NotAMessage as error:
-            self.cut_short("killed", "RunKilled", f"the run sent {error}"[:500])
-            return False
-        return True
-
-    def hear_aside(self, part: bytes) -> None:
-        """Take in standard error: only its end matters, and only if the run fails without word."""
-        self._stderr = (self._stderr + part)[-4000:]
-
-    def said(self) -> str:
-        """The last line of standard error."""
-        lines = bytes(self._stderr).decode(errors="replace").strip().splitlines()
-        return lines[-1][:500] if lines else ""
-
-    def _take(self, line: bytes) -> None:
-        message = journal.decode(line)
-        at = self._clock.now()
-        self._kept.write(journal.stamped(at, line))
-        match message:
-            case journal.Confined():
-                self.confinement = message.confinement
-            case journal.Prepared():
-                self.total = sum(
-                    cell.get("cell_type") == "code" and bool("".join(cell["source"]).strip())
-                    for cell in message.notebook["cells"]
-                )
-            case journal.CellStarted():
-                self.cell = message.cell
-            case journal.CellFinished():
-                self.done += 1
-            case journal.Ended():
-                self.ended = message
-        if self._tell is not None:
-            self._tell(
-                Progress(
-                    run=self._spec.run,
-                    at=at,
-                    message=message,
-                    cells_done=self.done,
-                    cells_total=self.total,
-                )
-            )
-
-    def verdict(self) -> tuple[Status, str, str]:
-        """Status, error name and error text."""
-        if self.cut is not None:
-            return self.cut
-        if self.ended is None:
-            how = f"exit code {self.code}"
-            if self.code is not None and self.code > 128:
-                how = f"signal {self.code - 128}"
-            said = f": {self.said()}" if self.said() else ""
-            return "killed", "RunKilled", f"the run's process ended with {how}{said}"
-        self.cell = self.ended.cell
-        return self.ended.status, self.ended.error_name, self.ended.error_text
 
 
 def _session(path: str | None) -> tuple[str, str]:
@@ -318,7 +214,7 @@ def _start(work: str, session: str) -> subprocess.Popen[bytes]:
 def _attend(
     child: subprocess.Popen[bytes],
     task: dict[str, Any],
-    hearing: _Hearing,
+    hearing: Hearing,
     limits: Limits,
     stop: threading.Event | None,
 ) -> float:
@@ -363,7 +259,7 @@ def _attend(
             _end(child, hearing)
 
 
-def _end(child: subprocess.Popen[bytes], hearing: _Hearing) -> None:
+def _end(child: subprocess.Popen[bytes], hearing: Hearing) -> None:
     """Let go of the lifeline, on which the child kills all that is its own and ends."""
     assert child.stdin
     with contextlib.suppress(BrokenPipeError):

@@ -57,12 +57,23 @@ def read(path: str | Path) -> dict[str, Any]:
         raise _not_one(path, str(error)) from error
     library = nbformat()
     try:
-        notebook = library.reads(text, as_version=4)
+        notebook = library.reads(json.dumps(_with_ids(json.loads(text))), as_version=4)
         library.validate(notebook)
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise _not_one(path, str(error)) from error
     except library.ValidationError as error:
         raise _not_one(path, error.message) from error
+    return notebook
+
+
+def _with_ids(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Give each cell an id of its own where the format (4.5) wants one and its author forgot."""
+    if (notebook["nbformat"], notebook["nbformat_minor"]) >= (4, 5):
+        seen: set[str] = set()
+        for number, cell in enumerate(notebook["cells"]):
+            if cell.get("id") in seen | {None}:
+                cell["id"] = f"cell-{number}"
+            seen.add(cell["id"])
     return notebook
 
 

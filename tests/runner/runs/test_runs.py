@@ -6,17 +6,21 @@ import json
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from runs_seen import alive, executed, printed
 
+import runner.launch
+from irkit.clock import SystemClock
 from irkit.errors import BadInput, BadParameters, IrkitError
 from runner import journal
+from runner.hearing import Hearing
 from runner.launch import Limits, Progress, RunSpec, launch
 
-QUICK = Limits(wall_seconds=2, grace_seconds=1)
+LIMIT = Limits(wall_seconds=1000, grace_seconds=1)
 FOREIGN = [
     'it\'s "quoted" \'\'\'thrice\'\'\' """and more"""',
     "line\nline\r\nline\ttab \x00 \x1b[31m",
@@ -95,21 +99,49 @@ def test_a_cell_that_raises_is_shown_and_ends_the_run(run: Any) -> None:
     assert [c.metadata.papermill.exception for c in cells if c.source == "1 / 0"] == [True]
 
 
-def test_a_cell_that_hangs_is_interrupted_and_shows_where(run: Any) -> None:
-    result = run("print('before')", "import time\nwhile True: time.sleep(1)", limits=QUICK)
+class Late:
+    """A clock that jumps past the limit once a cell says a word; else it tells the time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
+        self.late, self.kind = 0.0, kind
+        monkeypatch.setattr(runner.launch.time, "monotonic", self.monotonic)
+
+    def monotonic(self) -> float:
+        return time.perf_counter() + self.late
+
+    def on_progress(self, progress: Progress) -> None:
+        if isinstance(progress.message, self.kind) and progress.message.cell == 1:
+            self.late = 1000.0
+
+
+def test_a_cell_that_hangs_is_interrupted_and_shows_where(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Late(monkeypatch, journal.CellStarted)
+    result = run(
+        "print('before')",
+        "import time\nwhile True: time.sleep(1)",
+        "print('after')",
+        limits=LIMIT,
+        on_progress=late.on_progress,
+    )
     assert (result.status, result.cell, result.error_name) == ("timed_out", 1, "RunTimedOut")
-    assert result.error_text == "the run passed its limit of 2 s in cell 1"
+    assert result.error_text == "the run passed its limit of 1000 s in cell 1"
     [error] = [o for c in executed(result).cells for o in c.get("outputs", ()) if "ename" in o]
     assert error.ename == "KeyboardInterrupt"
+    assert printed(result) == "before\n"
 
 
-def test_a_cell_that_ignores_interrupts_is_killed_and_the_notebook_rebuilt(run: Any) -> None:
+def test_a_cell_that_ignores_interrupts_is_killed_and_the_notebook_rebuilt(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Late(monkeypatch, journal.Shown)
     result = run(
         "print('before')\n'value'",
         "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        "print('deaf', flush=True)\n"
-        "while True:\n    try: time.sleep(100)\n    except KeyboardInterrupt: pass",
-        limits=QUICK,
+        "print('deaf', flush=True)\nwhile True: time.sleep(100)",
+        limits=LIMIT,
+        on_progress=late.on_progress,
     )
     assert result.status == "timed_out"
     made = executed(result)
@@ -275,3 +307,44 @@ def test_papermill_runs_the_engine_without_a_runner(write: Any, tmp_path: Path) 
     )
     assert made.cells[-1].outputs[0].text == "5\n"
     assert (tmp_path / "out.ipynb").exists()
+
+
+def test_a_notebook_without_cell_ids_runs_too(tmp_path: Path) -> None:
+    path = tmp_path / "old.ipynb"
+    cell = {"cell_type": "code", "metadata": {}, "source": ["print(", "1)"], "outputs": []}
+    cell["execution_count"] = None
+    old = {"cells": [cell, cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(old))
+    result = launch(RunSpec(run="r", runbook=str(path), folder=str(tmp_path / "run")))
+    assert result.status == "succeeded", result.error_text
+    assert printed(result) == "1\n1\n"
+
+
+def test_a_run_that_forges_its_messages_is_ended(tmp_path: Path) -> None:
+    """Nothing that a cell could write into the pipe is believed beyond what it may say."""
+    heard: list[Progress] = []
+    with open(tmp_path / "journal", "wb") as kept:
+        hearing = Hearing("r", Limits(), kept, heard.append, SystemClock())
+        assert hearing.hear(journal.encode(journal.CellStarted(cell=0))[:-1])
+        assert heard == []
+        assert hearing.hear(b"\n")
+        assert [progress.cells_done for progress in heard] == [0]
+        forged = journal.Prepared(notebook={"cells": []})
+        assert not hearing.hear(journal.encode(forged))
+    assert hearing.verdict()[0] == "killed"
+
+
+@pytest.mark.parametrize(
+    "line", [b"{}", b"[" * 100_000, b'{"kind":"output","cell":-1}', b"\xff", b'{"kind":"x"}']
+)
+def test_nonsense_is_no_message(line: bytes) -> None:
+    with pytest.raises(journal.NotAMessage):
+        journal.decode(line)
+
+
+def test_a_torn_last_line_of_a_journal_is_left_out(tmp_path: Path) -> None:
+    line = journal.stamped(SystemClock().now(), journal.encode(journal.CellStarted(cell=3)))
+    whole = line * 2
+    for size in range(len(whole) + 1):
+        (tmp_path / "journal").write_bytes(whole[:size])
+        assert len(list(journal.read(tmp_path / "journal"))) == size // len(line)

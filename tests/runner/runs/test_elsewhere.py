@@ -1,0 +1,116 @@
+"""Runs on machines unlike this one, and runs whose runner is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from runs_seen import alive, executed, printed
+from test_confinement import HOSTILE, script, serve, targets  # noqa: F401 - fixtures
+
+from runner.launch import Limits, RunResult, RunSpec
+
+ELSEWHERE = str(Path(__file__).parent / "elsewhere.py")
+
+
+def there(how: str, runbook: Path) -> RunResult:
+    made = runbook.parent / "made"
+    made.mkdir()
+    made.chmod(0o777)
+    moved = shutil.move(runbook, made)
+    spec = RunSpec(run="r", runbook=str(moved), folder=str(made / "run-0"))
+    done = subprocess.run(
+        [sys.executable, ELSEWHERE, how, msgspec.json.encode(spec)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return msgspec.json.decode(done.stdout, type=RunResult)
+
+
+def test_without_namespaces_a_run_is_held_by_landlock_and_says_what_is_not(
+    write: Any,
+    targets: dict[str, Any],  # noqa: F811
+) -> None:
+    marker = f"87654.{os.getpid()}"
+    result = there(
+        "no-namespaces",
+        write(
+            script(targets),
+            f"import subprocess\nsubprocess.Popen(['sleep', '{marker}'], start_new_session=True)",
+        ),
+    )
+    assert result.status == "succeeded", result.error_text
+    assert not result.confinement.complete
+    assert "Unix sockets" in str(result.confinement.missing)
+    reached = json.loads(printed(result))
+    refused = reached.pop("refused")
+    assert len(refused) + len(reached) == HOSTILE.count("@attempt(")
+    assert set(reached) <= {"a Unix socket"}
+    assert alive(marker) == []
+
+
+def test_started_by_a_user_a_run_is_confined_as_well(
+    write: Any,
+    targets: dict[str, Any],  # noqa: F811
+) -> None:
+    how = "user" if os.geteuid() == 0 else "here"
+    result = there(how, write(script(targets)))
+    assert result.status == "succeeded", result.error_text
+    reached = json.loads(printed(result))
+    refused = reached.pop("refused")
+    assert len(refused) + len(reached) == HOSTILE.count("@attempt(")
+    if result.confinement.complete:
+        assert reached == {}
+    else:
+        assert result.confinement.missing
+    assert executed(result).metadata.irkit.status == "succeeded"
+
+
+def test_nothing_survives_a_runner_that_is_killed(write: Any, tmp_path: Path) -> None:
+    marker = f"76543.{os.getpid()}"
+    runbook = write(
+        f"import subprocess\nsubprocess.Popen(['sleep', '{marker}'], start_new_session=True)",
+        "while True: pass",
+    )
+    spec = RunSpec(
+        run="r",
+        runbook=str(runbook),
+        folder=str(tmp_path / "run-0"),
+        limits=Limits(wall_seconds=120),
+    )
+    runner = subprocess.Popen([sys.executable, ELSEWHERE, "here", msgspec.json.encode(spec)])
+    try:
+        until(lambda: alive(marker), "the run's own child appears")
+        family = psutil.Process(runner.pid).children(recursive=True)
+        assert len(family) >= 4  # the two of the run, its kernel, and what the cell started
+    finally:
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
+    until(lambda: not alive(marker), "what the cell started is gone")
+    until(lambda: not any(living(process) for process in family), "the whole run is gone")
+
+
+def living(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def until(condition: Any, what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.05)
