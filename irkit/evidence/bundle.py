@@ -235,8 +235,11 @@ def write_briefing(folder: Path, briefing: Briefing, redactor: Redactor) -> None
         ) from None
 
 
-def write_whole(file: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all, also after a power cut."""
+def write_whole(file: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write a file that is there whole or not at all, also after a power cut.
+
+    Without `sync` its name may be lost in a power cut until the folder is synced.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_name(file.name + ".half")
     fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -245,7 +248,8 @@ def write_whole(file: Path, data: bytes) -> None:
         out.flush()
         os.fsync(fd)
     os.replace(half, file)
-    sync_folder(file.parent)
+    if sync:
+        sync_folder(file.parent)
 
 
 def sync_folder(folder: Path) -> None:

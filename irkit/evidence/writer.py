@@ -29,7 +29,7 @@ from irkit.evidence.bundle import (
 from irkit.model.look import LookRecord
 
 _LEVEL = 1  # in the background, but on the same processors as the run
-_WAITING = 8  # replies held in memory until they are compressed
+_WAITING = 8  # replies held in memory until they are compressed; then looks wait
 
 
 class Writer:
@@ -48,6 +48,7 @@ class Writer:
         self._room = threading.BoundedSemaphore(_WAITING)
         self._background = ThreadPoolExecutor(1, thread_name_prefix="irkit-evidence")
         self._fd = -1
+        self._sync_waits = self._ended = self._closed = False
         self._failed: OSError | None = None
         if (folder / "looks.jsonl").exists():
             if not again:
@@ -66,18 +67,28 @@ class Writer:
         """
         line = msgspec.json.encode(record) + b"\n"
         sha256 = record.sha256
-        with self._lock:
-            self._open()
-            new = bool(sha256) and sha256 not in self._kept
-            if new:
-                (self.folder / "blobs" / sha256).write_bytes(body)
-                self._kept.add(sha256)
-            self._append(line)
-            self._looks.append(record)
-        if new:
-            self._room.acquire()
-            self._background.submit(self._compress, sha256, body)
-        self._background.submit(self._sync_list)
+        self._room.acquire()  # given back when the reply is compressed
+        waits = False
+        try:
+            with self._lock:
+                self._open()
+                if sha256 and sha256 not in self._kept:
+                    (self.folder / "blobs" / sha256).write_bytes(body)
+                    waits = True
+                self._append(line)
+                self._looks.append(record)
+                if waits:
+                    self._kept.add(sha256)
+                    self._background.submit(self._compress, sha256, body)
+                if not self._sync_waits:  # one sync serves every look added until it begins
+                    self._sync_waits = True
+                    self._background.submit(self._sync)
+        except OSError:
+            waits = False
+            raise
+        finally:
+            if not waits:
+                self._room.release()
 
     def flush(self) -> None:
         """Wait until everything added so far would survive a power cut.
@@ -86,42 +97,55 @@ class Writer:
             IrkitError: it would not, for the medium failed.
         """
         with self._lock:
-            if self._fd < 0:
+            if self._fd < 0 or self._closed:
                 return
-            done: Future[None] = self._background.submit(self._sync_list)
+            done: Future[None] = self._background.submit(self._sync)
         done.result()
         if self._failed is not None:
-            raise IrkitError(
-                f"evidence could not be stored ({self._failed.strerror})",
-                on=str(self.folder),
-                next="make room on the disk; the run cannot be proved without it",
-            )
+            raise self._not_stored(self._failed)
 
     def seal(self, now: datetime) -> str:
-        """Write the manifest; returns the root hash.  Nothing can be added afterwards."""
-        with self._lock:
-            self._open()
-        self.flush()
-        with self._lock:
+        """Write the manifest; returns the root hash.  Nothing can be added afterwards.
+
+        Raises:
+            IrkitError: the medium failed; the bundle stays unsealed.
+        """
+        try:
+            with self._lock:
+                self._open()
+                self._ended = True
+            self.flush()
             briefing = hash_of(self.folder / "briefing.json")
             root = root_of(now, self._looks, briefing)
             manifest = Manifest(
                 version=VERSION, now=now, looks=len(self._looks), briefing=briefing, root=root
             )
             write_whole(self.folder / "manifest.json", msgspec.json.encode(manifest) + b"\n")
+        except OSError as why:
+            raise self._not_stored(why) from None
         self.close()
         return root
 
     def close(self) -> None:
         """Finish what is under way and close the files; a bundle that is not sealed stays so."""
-        self._background.shutdown()
         with self._lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-            self._fd = -2
+            self._ended = True
+            if self._closed:
+                return
+            self._closed = True
+        self._background.shutdown()
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def _not_stored(self, why: OSError) -> IrkitError:
+        return IrkitError(
+            f"evidence could not be stored ({why.strerror})",
+            on=str(self.folder),
+            next="make room on the disk; without its evidence the run proves nothing",
+        )
 
     def _open(self) -> None:
-        if self._fd == -2:
+        if self._ended:
             raise OSError(errno.EBADF, "the recording has ended")
         if self._fd < 0:
             (self.folder / "blobs").mkdir(parents=True, exist_ok=True)
@@ -144,15 +168,18 @@ class Writer:
             if not packed.exists():
                 # A gzip file whose time is 0: equal replies make equal files.
                 stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
-                write_whole(packed, stream.compress(body) + stream.flush())
+                write_whole(packed, stream.compress(body) + stream.flush(), sync=False)
             (self.folder / "blobs" / sha256).unlink(missing_ok=True)
         except OSError as why:
             self._failed = why
         finally:
             self._room.release()
 
-    def _sync_list(self) -> None:
+    def _sync(self) -> None:
+        with self._lock:
+            self._sync_waits = False
         try:
+            sync_folder(self.folder / "blobs")
             os.fsync(self._fd)
         except OSError as why:
             self._failed = why
