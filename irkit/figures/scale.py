@@ -103,7 +103,7 @@ def reading(value: float | None, unit: str = "") -> str:
         return "unknown"
     if unit == "ratio":
         return f"{_short(value * 100)} %"
-    if unit == "s" and value != 0 and abs(value) < 1:
+    if unit in ("s", "seconds") and value != 0 and abs(value) < 1:
         return f"{_short(value * 1000)} ms"
     if unit == "bytes":
         for name in ("B", "KiB", "MiB", "GiB"):

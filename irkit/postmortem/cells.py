@@ -102,7 +102,7 @@ def read_texts(notebook: Any, *, edited_by: str = "") -> Texts | None:
         )  # fmt: skip
     if not found:
         return None
-    missing = Text(source="", edited=True)
+    missing = Text(source="")
     return Texts(**{name: found.get(name, missing) for name in OWNED})
 
 

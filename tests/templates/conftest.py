@@ -1,4 +1,4 @@
-"""Fixtures for pages: the system's Chromium without a network, and a watcher of what a page does."""
+"""Fixtures for pages: the system's Chromium without a network, and what a page did in it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def plan() -> Plan:
     return Plan(
         id="P1", key="k1", incident=INCIDENT, action="rollback", integration="argocd",
         target="checkout", arguments={"to": "previous"},
-        change=Change(what="Roll back checkout", current="1.4.2", target="1.4.1",
+        change=Change(what="checkout", current="1.4.2", target="1.4.1",
                       diff="- image: checkout:1.4.2\n+ image: checkout:1.4.1"),
         blast=BlastRadius(instances=6, of=6, dependants=("web", "mobile-api"),
                           environment="prod-eu"),
@@ -62,7 +62,7 @@ def suspects() -> tuple[Suspect, ...]:
                 Finding(kind="moved", sentence="errors of POST /pay rise 7 minutes after the "
                         "release", service="checkout", before=0.004, after=0.304, unit="ratio",
                         sigmas=8.1, onset=at("14:01:45"), evidence=("L1",)),
-                Finding(kind="log_pattern", sentence=f"new log pattern: nil currency for <*> {EVIL}",
+                Finding(kind="log_pattern", sentence="new log pattern: nil currency <*> " + EVIL,
                         before=0, after=412, evidence=("L3",)),
             ),
             findings_against=(
@@ -161,8 +161,19 @@ def events() -> list[Event]:
     for seq, (when, by, body) in enumerate(items, 1):
         moment, key = at(when), f"k{seq}"
         digest = chain_hash(prev, INCIDENT, seq, key, moment, moment, by, canonical(body))
-        chained.append(Event(incident=INCIDENT, seq=seq, key=key, at=moment, recorded=moment,
-                             by=by, body=body, prev=prev, hash=digest))  # type: ignore[arg-type]
+        chained.append(
+            Event(
+                incident=INCIDENT,
+                seq=seq,
+                key=key,
+                at=moment,
+                recorded=moment,
+                by=by,
+                body=body,
+                prev=prev,
+                hash=digest,
+            )
+        )  # type: ignore[arg-type]
         prev = digest
     return chained
 
@@ -203,12 +214,18 @@ def past() -> list[Past]:
 def sample_facts() -> PostmortemFacts:
     """The facts of the incident, a minute after it was resolved."""
     told = events()
-    return facts(told, as_of=at("14:26:00"), looks=looks(), past=past(),
-                 seal=Seal(head=told[-1].hash, verified=True, signed_by="runner key 7f3a"))
+    return facts(
+        told,
+        as_of=at("14:26:00"),
+        looks=looks(),
+        past=past(),
+        seal=Seal(head=told[-1].hash, verified=True, signed_by="runner key 7f3a"),
+    )
 
 
-def series(good: float, bad: float, seed: int, *, until: str = "14:25:00"
-           ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def series(
+    good: float, bad: float, seed: int, *, until: str = "14:25:00"
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Times (epoch ms) and values of a signal that is bad from the onset to the rollback."""
     rng = random.Random(seed)
     start, end = ms(at("13:45:00")), ms(at(until))

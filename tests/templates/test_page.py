@@ -13,7 +13,7 @@ from irkit.postmortem import assemble
 from runner.export import to_html
 from runner.export_page import BUNDLE_SHA256, bundle_script, policy, script, templates_dir
 
-PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,15 @@ def test_post_mortem_is_silent_and_alone_with_and_without_scripts(page_html, ope
 def test_first_screen_says_effect_span_end_review_and_trust(page_html, open_page):
     for width in (1280, 390):
         seen = open_page(page_html, width=width)
-        for words in ("30 % of checkout requests fail", "14:01:45Z to 14:09:12Z", "7m 27s",
-                      "recovered after", "review: draft", "chain verified to", "1 gap"):
+        for words in (
+            "30 % of checkout requests fail",
+            "14:01:45Z to 14:09:12Z",
+            "7m 27s",
+            "recovered after",
+            "review: draft",
+            "chain verified to",
+            "1 gap",
+        ):
             box = seen.page.get_by_text(words).first.bounding_box()
             assert box, words
             assert box["y"] + box["height"] < 844, f"{words} is below the first screen at {width}"
@@ -144,12 +151,15 @@ def test_the_live_figure_offers_no_upload(page_html, open_page):
     seen.page.locator("figure[data-live] .tools button").first.click()
     seen.page.wait_for_selector(".live .main-svg")
     names = seen.page.eval_on_selector_all(
-        ".modebar-btn", "b => b.map(x => x.getAttribute('data-title'))")
+        ".modebar-btn", "b => b.map(x => x.getAttribute('data-title'))"
+    )
     assert names
     assert not [n for n in names if re.search("share|cloud|download|edit", n or "", re.IGNORECASE)]
 
 
-@pytest.mark.parametrize("renderer", ["plotly_mimetype", "notebook", "notebook_connected", "default"])
+@pytest.mark.parametrize(
+    "renderer", ["plotly_mimetype", "notebook", "notebook_connected", "default"]
+)
 def test_every_plotly_figure_appears_whichever_renderer_was_left_on(renderer, open_page):
     import plotly.io as pio
 
@@ -157,8 +167,11 @@ def test_every_plotly_figure_appears_whichever_renderer_was_left_on(renderer, op
     name = "plotly_mimetype" if renderer == "default" else renderer
     made = pio.renderers[name]
     bundles = [made.to_mimebundle(f.to_plotly_json()) for f in figures]
-    html = to_html(notebook_of(*[
-        {k: v if isinstance(v, str) else _plain(v) for k, v in b.items()} for b in bundles]))
+    html = to_html(
+        notebook_of(
+            *[{k: v if isinstance(v, str) else _plain(v) for k, v in b.items()} for b in bundles]
+        )
+    )
     still = open_page(html, scripts=False)
     assert still.page.locator("figure").count() == len(figures)
     assert drawn(still) == len(figures) - 1, "all but the ternary one are drawn without scripts"
@@ -179,7 +192,9 @@ def _plain(value: Any) -> Any:
 
 
 def test_the_loader_of_plotly_leaves_nothing_behind():
-    loader = "<script>window.PlotlyConfig = {};</script><script>/* plotly.js v4 */ eval('1')</script>"
+    loader = (
+        "<script>window.PlotlyConfig = {};</script><script>/* plotly.js v4 */ eval('1')</script>"
+    )
     html = to_html(notebook_of({"text/html": loader}))
     assert "PlotlyConfig" not in html
     assert policy(explore=False).replace("'", "&#39;") in html
@@ -210,8 +225,8 @@ def test_author_markup_keeps_tables_and_loses_scripts_frames_forms_and_remote_im
 def test_outputs_that_need_a_kernel_or_a_script_leave_a_note():
     html = to_html(notebook_of(
         {"application/javascript": "alert(1)"},
-        {"application/vnd.jupyter.widget-view+json": {"model_id": "m"}, "text/plain": "IntSlider()"},
-        {"application/vnd.jupyter.widget-view+json": {"model_id": "m"},
+        {WIDGET: {"model_id": "m"}, "text/plain": "IntSlider()"},
+        {WIDGET: {"model_id": "m"},
          "text/html": "<p>static form</p>"},
     ))  # fmt: skip
     assert "this page runs no foreign scripts" in html
@@ -222,7 +237,7 @@ def test_outputs_that_need_a_kernel_or_a_script_leave_a_note():
 
 
 def test_foreign_svg_appears_only_as_an_image(open_page):
-    svg = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><script>alert(1)</script></svg>"
+    svg = "<svg xmlns='http://www.w3.org/2000/svg' width='9'><script>alert(1)</script></svg>"
     seen = open_page(to_html(notebook_of({"image/svg+xml": svg, "text/plain": "a drawing"})))
     assert seen.page.locator("img[alt='a drawing'][src^='data:image/svg+xml;base64,']").count() == 1
     assert seen.page.locator("svg").count() == 0
@@ -257,8 +272,9 @@ def test_sizes_stay_within_their_budgets(page_html):
     drawings = re.findall(r"<svg.*?</svg>", page_html, re.DOTALL)
     assert drawings
     assert max(len(d.encode()) for d in drawings) < 40_000
-    inert = sum(len(m) for m in re.findall(r'<script type="text/plain".*?</script>', page_html,
-                                           re.DOTALL))
+    inert = sum(
+        len(m) for m in re.findall(r'<script type="text/plain".*?</script>', page_html, re.DOTALL)
+    )
     assert len(page_html.encode()) - inert < 400_000
 
 

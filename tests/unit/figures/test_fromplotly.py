@@ -41,8 +41,8 @@ def test_lines_with_typed_arrays_dates_and_marks():
 
 
 def test_numbers_on_x_and_points_only():
-    ours = from_plotly({"data": [{"type": "scatter", "mode": "markers", "x": [1, 2], "y": [3, None]}],
-                        "layout": {"yaxis": {"title": "ms"}}})  # fmt: skip
+    points = {"type": "scatter", "mode": "markers", "x": [1, 2], "y": [3, None]}
+    ours = from_plotly({"data": [points], "layout": {"yaxis": {"title": "ms"}}})
     assert isinstance(ours, LineFigure)
     assert ours.x_kind == "number"
     assert ours.lines[0].style == "points"
@@ -51,8 +51,14 @@ def test_numbers_on_x_and_points_only():
 
 
 def test_bars_both_ways_and_several_series():
-    up = from_plotly({"data": [{"type": "bar", "x": ["a", "b"], "y": [1, 2], "name": "n"},
-                               {"type": "bar", "x": ["b", "c"], "y": [3, 4], "name": "m"}]})
+    up = from_plotly(
+        {
+            "data": [
+                {"type": "bar", "x": ["a", "b"], "y": [1, 2], "name": "n"},
+                {"type": "bar", "x": ["b", "c"], "y": [3, 4], "name": "m"},
+            ]
+        }
+    )
     assert isinstance(up, BarFigure)
     assert up.categories == ("a", "b", "c")
     assert up.series[1].values == (None, 3.0, 4.0)
@@ -135,8 +141,12 @@ traces = st.dictionaries(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(traces, max_size=3), st.dictionaries(
-    st.sampled_from(["title", "shapes", "annotations", "xaxis", "yaxis"]), json_values))
+@given(
+    st.lists(traces, max_size=3),
+    st.dictionaries(
+        st.sampled_from(["title", "shapes", "annotations", "xaxis", "yaxis"]), json_values
+    ),
+)
 def test_nonsense_is_drawn_or_refused_and_never_raises(data, layout):
     figure = from_plotly({"data": data, "layout": layout})
     if figure is not None:
