@@ -353,3 +353,38 @@ def test_a_killed_process_loses_no_look_that_was_answered(tmp_path, now):
     assert done.returncode == -signal.SIGKILL
     bundle = Bundle.open(tmp_path / "a")
     assert [bundle.body(r)[:1] for r in bundle.looks] == [bytes([i]) for i in range(5)]
+
+
+def test_a_recording_ends_cleanly_while_others_still_look(tmp_path, now, clock, ask):
+    recorder = Recorder(tmp_path / "a", now=now, clock=clock)
+    started = threading.Barrier(5)
+
+    def looks(worker):
+        started.wait(10)
+        return [
+            recorder.look(ask(w=worker, i=i), lambda _: Raw(body=bytes(50_000)), "t").error
+            for i in range(50)
+        ]
+
+    with ThreadPoolExecutor(4) as pool:
+        errors = pool.map(looks, range(4))
+        started.wait(10)
+        root = recorder.seal()
+        said = {error for some in errors for error in some}
+    assert said <= {"", "the reply could not be recorded (the recording has ended)"}
+    bundle = Bundle.open(tmp_path / "a")
+    bundle.verify(root)
+    recorder.close()
+    with pytest.raises(IrkitError, match="the recording has ended"):
+        recorder.seal()
+
+
+def test_more_replies_than_are_held_in_memory_wait_for_their_turn(tmp_path, now, clock, ask):
+    recorder = Recorder(tmp_path / "a", now=now, clock=clock)
+    bodies = [os.urandom(300_000) for _ in range(30)]
+    for i, body in enumerate(bodies):
+        recorder.look(ask(i=i), lambda _, body=body: Raw(body=body), "t")
+    recorder.seal()
+    bundle = Bundle.open(tmp_path / "a")
+    assert [bundle.body(r) for r in bundle.looks] == bodies
+    assert {p.suffix for p in (tmp_path / "a" / "blobs").iterdir()} == {".gz"}
