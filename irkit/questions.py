@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from irkit.metrics.metrics import Metrics
     from irkit.session import Session
 
-POINTS: Final = 720
+POINTS: Final = 1200
 _ROUND: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 Values = Mapping[str, str | int | float]
 
@@ -198,6 +198,6 @@ def gap_of(what: str, why: Exception, cannot_say: str) -> Gap:
 
 
 def _step(window: Window) -> int:
-    """A round step, in seconds, that gives about 720 points: fine enough for a short incident."""
+    """A round step, in seconds, that gives about 1,200 points: fine enough for a short incident."""
     about = window.length.total_seconds() / POINTS
     return next((step for step in _ROUND if step >= about), 86400)
