@@ -156,6 +156,7 @@ def _select(lines: Iterator[bytes], scan: Scan, kept: Kept, *, in_order: bool) -
         if (
             needles
             and line.startswith(b"{")
+            and line.endswith(b"}")
             and any(needle not in line for needle in needles)
             and b"\\u" not in line
         ):
