@@ -13,11 +13,10 @@ import os
 import resource
 import stat
 import sys
-from collections.abc import Iterable
 
 import msgspec
 
-from runner import linux
+from runner import linux, rootfs
 
 # Inside, a run is this user; outside, if root started it, it is `nobody`.
 _INSIDE, _NOBODY = 1000, 65534
@@ -28,11 +27,8 @@ _SYSTEM = (
     *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/nsswitch.conf"),
     "/sys/devices/system/cpu",
 )
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 # Where there is no /proc of our own: what libraries ask to size themselves, and no process's.
 _PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/version")
-_MOUNTS = linux.ATTR_NOSUID | linux.ATTR_NODEV
-_READONLY = _MOUNTS | linux.ATTR_RDONLY
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,13 +126,12 @@ def isolate(box: Box) -> Isolation:
     To be called once, in a process with one thread; the next fork is process 1 of the new ones.
     """
     owner = os.geteuid()
-    root = owner == 0
+    root = owner == 0 and _may_become_nobody()
     down = root and _open_to_all()
     session = b""
     if down and box.session:
         with open(box.session, "rb") as file:
             session = file.read()
-        os.chown(box.socket, _NOBODY, _NOBODY)
     flags = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWIPC
     try:
         _new_users(flags, root)
@@ -156,12 +151,18 @@ def enclose(box: Box, isolation: Isolation) -> Confinement:
     missing: list[str] = []
     _limit(box.limits)
     own_root = False
+    identity = _INSIDE if isolation.user else _NOBODY
+    given = box.socket if isolation.steps_down else ""
     if isolation.namespaces:
         try:
-            _new_root(box, isolation)
+            if given:
+                os.chown(given, identity, identity)
+            _new_root(box, isolation, identity)
             own_root = True
         except OSError as error:
             missing.append(f"files: no root of its own ({error})")
+            if given:
+                os.chown(given, 0, 0)
         try:
             linux.loopback_up()
         except OSError as error:
@@ -169,7 +170,6 @@ def enclose(box: Box, isolation: Isolation) -> Confinement:
     else:
         missing.append(f"no namespaces ({isolation.refusal}): other programs' Unix sockets")
     if own_root:
-        identity = _INSIDE if isolation.user else _NOBODY
         if isolation.steps_down:
             os.chown(box.work, identity, identity)
             os.setgroups([])
@@ -219,6 +219,17 @@ def enclose(box: Box, isolation: Isolation) -> Confinement:
     )
 
 
+def _may_become_nobody() -> bool:
+    """Whether this root can hand over to `nobody` (a container's root may know no other user)."""
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/self/{name}", encoding="ascii") as file:
+            ranges = [tuple(map(int, line.split())) for line in file]
+        if not any(first <= _NOBODY < first + count for first, _, count in ranges):
+            return False
+    with open("/proc/self/setgroups", encoding="ascii") as file:
+        return file.read().strip() == "allow"
+
+
 def _open_to_all() -> bool:
     """Whether the code can be read by a user who is not root (it cannot under umask 077)."""
     import irkit
@@ -242,9 +253,9 @@ def _new_users(flags: int, root: bool) -> None:
     if not root:
         user, group = os.geteuid(), os.getegid()
         linux.unshare(flags | linux.CLONE_NEWUSER)
-        _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"{_INSIDE} {user} 1")
-        _write("/proc/self/gid_map", f"{_INSIDE} {group} 1")
+        rootfs.write("/proc/self/setgroups", "deny")
+        rootfs.write("/proc/self/uid_map", f"{_INSIDE} {user} 1")
+        rootfs.write("/proc/self/gid_map", f"{_INSIDE} {group} 1")
         return
     ready, tell = os.pipe()
     outside = os.fork()
@@ -254,7 +265,7 @@ def _new_users(flags: int, root: bool) -> None:
             os.close(tell)
             if os.read(ready, 1):
                 for name in ("uid_map", "gid_map"):
-                    _write(f"/proc/{os.getppid()}/{name}", f"0 0 1\n{_INSIDE} {_NOBODY} 1")
+                    rootfs.write(f"/proc/{os.getppid()}/{name}", f"0 0 1\n{_INSIDE} {_NOBODY} 1")
                 code = 0
         finally:
             os._exit(code)
@@ -267,11 +278,6 @@ def _new_users(flags: int, root: bool) -> None:
         code = os.waitstatus_to_exitcode(os.waitpid(outside, 0)[1])
     if code:
         raise OSError(1, "the user namespace's map cannot be written")
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def _limit(limits: Limits) -> None:
@@ -290,97 +296,14 @@ def _limit(limits: Limits) -> None:
         resource.setrlimit(kind, (value, value + more))
 
 
-def _new_root(box: Box, isolation: Isolation) -> None:
-    """Build a root that holds only what the run may see, and make it ours."""
-    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    session = [box.session] if box.session and not isolation.session else []
-    sockets = [box.socket] if box.socket else []
-    trees = [
-        (path, os.path.isdir(path), linux.open_tree(path, attributes))
-        for paths, attributes in (
-            (_outermost(box.readable), _READONLY),
-            ([*session, *sockets], _READONLY),
-            (_DEVICES, linux.ATTR_NOSUID),
-            ([box.work], _MOUNTS),
-        )
-        for path in paths
-        if os.path.exists(path)
-    ]
-    # Any directory will do for the new root to grow on; the old one is dropped afterwards.
-    base = os.path.dirname(box.work)
-    nothing = linux.MS_NOSUID | linux.MS_NODEV
-    linux.mount("run", base, "tmpfs", nothing, "mode=755,size=4m")
-    try:
-        for path, is_directory, tree in trees:
-            _mount_point(base + path, is_directory)
-            linux.move_mount(tree, base + path)
-        _furnish(base)
-        if isolation.session:
-            _mount_point(base + box.session, False)
-            with open(base + box.session, "wb") as file:
-                file.write(isolation.session)
-            identity = _INSIDE if isolation.user else _NOBODY
-            os.chown(base + box.session, identity, identity)
-            os.chmod(base + box.session, 0o400)
-        os.chdir(base)
-        linux.pivot_root_here()
-    except OSError:
-        os.chdir("/")
-        linux.unmount(base)
-        raise
+def _new_root(box: Box, isolation: Isolation, identity: int) -> None:
+    session = (box.session, isolation.session, identity) if isolation.session else None
+    own = [path for path in (box.session if not session else "", box.socket) if path]
+    rootfs.build(box.work, [*rootfs.outermost(box.readable), *own], session=session)
     if isolation.user and os.path.exists("/proc/sys/user/max_user_namespaces"):
-        _write("/proc/sys/user/max_user_namespaces", "0")
-    for path in ("/proc", "/"):
-        if os.path.ismount(path):
-            linux.mount("none", path, None, 4096 | linux.MS_REMOUNT | linux.MS_RDONLY | nothing)
+        rootfs.write("/proc/sys/user/max_user_namespaces", "0")
+    rootfs.close()
     os.chdir(box.work)
-
-
-def _outermost(paths: Iterable[str]) -> list[str]:
-    """Each path as written and as it really is, without those below another."""
-    every = {os.path.abspath(path) for path in paths} | {os.path.realpath(path) for path in paths}
-    kept: list[str] = []
-    for path in sorted(every):
-        if not any(path == above or path.startswith(above + "/") for above in kept):
-            kept.append(path)
-    return kept
-
-
-def _mount_point(path: str, is_directory: bool) -> None:
-    if os.path.exists(path):
-        return
-    os.makedirs(path if is_directory else os.path.dirname(path), mode=0o755, exist_ok=True)
-    if not is_directory:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
-
-
-def _furnish(base: str) -> None:
-    """What programs expect of any root: /proc, /dev, /etc."""
-    quiet = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
-    for path in ("/proc", "/dev/pts", "/dev/shm", "/etc", "/tmp"):  # noqa: S108 - an empty one
-        os.makedirs(base + path, exist_ok=True)
-    try:
-        linux.mount("proc", f"{base}/proc", "proc", quiet)
-    except PermissionError:
-        # Where the machine hides parts of its own /proc (containers), the kernel allows no new one.
-        os.rmdir(f"{base}/proc")
-    linux.mount("shm", base + "/dev/shm", "tmpfs", quiet, "mode=1777,size=64m")  # noqa: S108
-    pts = linux.MS_NOSUID | linux.MS_NOEXEC
-    linux.mount("pts", f"{base}/dev/pts", "devpts", pts, "newinstance,ptmxmode=0666,mode=620")
-    for link, target in (
-        ("ptmx", "pts/ptmx"),
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-    ):
-        os.symlink(target, f"{base}/dev/{link}")
-    for name, text in (
-        ("passwd", f"run:x:{_INSIDE}:{_INSIDE}::/:/bin/sh\n"),
-        ("group", f"run:x:{_INSIDE}:\n"),
-        ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
-    ):
-        _write(f"{base}/etc/{name}", text)
 
 
 def _rules(box: Box, own_root: bool) -> tuple[list[str], list[str]]:
@@ -388,4 +311,4 @@ def _rules(box: Box, own_root: bool) -> tuple[list[str], list[str]]:
     if own_root:
         return ["/"], ["/dev", box.work]
     own = [path for path in (box.session, box.socket) if path]
-    return [*_outermost(box.readable), *own, *_PROC], [*_DEVICES, box.work]
+    return [*rootfs.outermost(box.readable), *own, *_PROC], [*rootfs.DEVICES, box.work]

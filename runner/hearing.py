@@ -134,8 +134,8 @@ class Hearing:
             return self.cut
         if self.ended is None:
             how = f"exit code {self.code}"
-            if self.code is not None and self.code > 128:
-                how = f"signal {self.code - 128}"
+            if self.code is not None and not 0 <= self.code <= 128:
+                how = f"signal {-self.code if self.code < 0 else self.code - 128}"
             said = f": {self.said()}" if self.said() else ""
             return "killed", "RunKilled", f"the run's process ended with {how}{said}"
         self.cell = self.ended.cell

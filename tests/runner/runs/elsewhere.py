@@ -1,6 +1,7 @@
 """Launch a run as another machine would: `python elsewhere.py HOW SPEC`; prints the result.
 
 `no-namespaces`: a machine that lets nobody make namespaces, as most containers do.
+`container`: the same, where the runner is root in a container that knows no other user.
 `user`: started by somebody who is not root.
 `here`: as it is.
 """
@@ -15,12 +16,12 @@ from runner import linux
 from runner.launch import RunSpec, launch
 
 
-def forbid_namespaces() -> None:
+def forbid_namespaces(inside: int) -> None:
     user, group = os.geteuid(), os.getegid()
     linux.unshare(linux.CLONE_NEWUSER)
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"1000 {user} 1")
-    Path("/proc/self/gid_map").write_text(f"1000 {group} 1")
+    Path("/proc/self/uid_map").write_text(f"{inside} {user} 1")
+    Path("/proc/self/gid_map").write_text(f"{inside} {group} 1")
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
     linux.drop_capabilities()
 
@@ -47,7 +48,9 @@ if __name__ == "__main__":
     how, text = sys.argv[1:]
     spec = msgspec.json.decode(text, type=RunSpec)
     if how == "no-namespaces":
-        forbid_namespaces()
+        forbid_namespaces(1000)
+    elif how == "container":
+        forbid_namespaces(0)
     elif how == "user":
         become_a_user(os.path.dirname(spec.folder))
     print(msgspec.json.encode(launch(spec)).decode())

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import psutil
+import pytest
 from runs_seen import alive, executed, printed
 from test_confinement import HOSTILE, script, serve, targets  # noqa: F401 - fixtures
 
@@ -39,13 +40,15 @@ def there(how: str, runbook: Path) -> RunResult:
     return msgspec.json.decode(done.stdout, type=RunResult)
 
 
+@pytest.mark.parametrize("how", ["no-namespaces", "container"])
 def test_without_namespaces_a_run_is_held_by_landlock_and_says_what_is_not(
+    how: str,
     write: Any,
     targets: dict[str, Any],  # noqa: F811
 ) -> None:
     marker = f"87654.{os.getpid()}"
     result = there(
-        "no-namespaces",
+        how,
         write(
             script(targets),
             f"import subprocess\nsubprocess.Popen(['sleep', '{marker}'], start_new_session=True)",
@@ -54,10 +57,12 @@ def test_without_namespaces_a_run_is_held_by_landlock_and_says_what_is_not(
     assert result.status == "succeeded", result.error_text
     assert not result.confinement.complete
     assert "Unix sockets" in str(result.confinement.missing)
+    assert ("user: root's" in str(result.confinement.missing)) == (how == "container")
     reached = json.loads(printed(result))
     refused = reached.pop("refused")
     assert len(refused) + len(reached) == HOSTILE.count("@attempt(")
-    assert set(reached) <= {"a Unix socket"}
+    # Root is root already in a container; it has no powers.
+    assert set(reached) <= {"a Unix socket", "being root"}
     assert alive(marker) == []
 
 

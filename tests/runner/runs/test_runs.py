@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from runs_seen import alive, executed, printed
 
@@ -165,6 +166,29 @@ def test_a_run_can_be_stopped(run: Any) -> None:
     assert result.cell == 0
 
 
+def test_a_run_whose_process_is_killed_keeps_what_it_had(run: Any) -> None:
+    def on_progress(progress: Progress) -> None:
+        if isinstance(progress.message, journal.Shown):
+            for process in psutil.Process().children():
+                process.kill()
+
+    result = run("print('said', flush=True)\nwhile True: pass", on_progress=on_progress)
+    assert (result.status, result.cell, result.error_name) == ("killed", 0, "RunKilled")
+    assert "signal 9" in result.error_text
+    assert printed(result) == "said\n"
+
+
+def test_a_full_disk_is_told(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, content: bytes) -> None:
+        if path.endswith("notebook.ipynb"):
+            with open("/dev/full", "wb") as file:
+                file.write(content)
+
+    monkeypatch.setattr(runner.launch.nbfile, "keep", full)
+    with pytest.raises(IrkitError, match="No space left"):
+        run("1")
+
+
 def test_sys_exit_ends_a_run_by_its_code(run: Any) -> None:
     clean = run("import sys; sys.exit()", "print('after')")
     assert (clean.status, clean.cells_done, clean.cells_total) == ("succeeded", 1, 2)
@@ -218,6 +242,14 @@ def test_output_is_capped_and_the_rest_counted(run: Any) -> None:
     assert "[irkit: 49." in text
     assert "a cell may show 1 MB" in text
     assert (Path(result.notebook).parent / "journal").stat().st_size < 1.2e6
+
+
+def test_a_picture_too_big_is_left_out_whole(run: Any) -> None:
+    cell = "from IPython.display import HTML, display\ndisplay(HTML('y' * 2_000_000))\nprint('z')"
+    result = run(cell, limits=Limits(output_mb=1))
+    assert result.status == "succeeded"
+    assert "yyy" not in Path(result.notebook).read_text()
+    assert "2.0 MB more was not kept" in printed(result)
 
 
 def test_nothing_that_a_run_started_survives_it(run: Any) -> None:
