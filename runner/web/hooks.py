@@ -86,7 +86,7 @@ async def hook(name: str, request: Request) -> Response:
         status = status_of(why)
         answer = JSONResponse(error_of(why).model_dump(), status, headers_of(status))
         return _count(site, source, _result(why), answer)
-    except Exception:  # noqa: BLE001 - boundary: whatever is wrong with us, the sender must try again
+    except Exception:  # boundary: whatever is wrong with us, the sender must try again
         log.exception("a delivery for %s could not be stored", source)
         error = Error(what="it could not be stored", on=source, next="send it again")
         return _count(

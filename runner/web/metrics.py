@@ -26,7 +26,7 @@ class Metrics:
         )
         for name in runner.intake.hooks:
             self.deliveries.labels(source=name, result="stored")
-        self.registry.register(_Ledger(runner))  # type: ignore[arg-type]
+        self.registry.register(_Ledger(runner))
 
     def text(self) -> bytes:
         """All of them, as Prometheus reads them."""
@@ -65,8 +65,9 @@ class _Ledger:
             "irkit_effects_failed", "Attempts at something owed that failed.", value=failed
         )
         yield GaugeMetricFamily(
-            "irkit_plans_waiting", "Plans that wait for a person.", value=len(runner.waiting_plans())
-        )
+            "irkit_plans_waiting", "Plans that wait for a person.",
+            value=len(runner.waiting_plans()),
+        )  # fmt: skip
         yield GaugeMetricFamily(
             "irkit_inbox_waiting", "Deliveries stored and not triaged yet.",
             value=len(runner.inbox.waiting()),

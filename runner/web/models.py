@@ -24,7 +24,7 @@ class Error(Shape):
     what: str
     on: str = ""
     next: str = ""
-    reason: str = Field("", description="A fixed word for programs, such as `plan_changed`.")
+    reason: str = Field(default="", description="A fixed word for programs: `plan_changed`, ...")
 
 
 class Stored(Shape):

@@ -36,6 +36,7 @@ class Site:
     ) -> None:
         self.runner, self.login, self.metrics = runner, login, metrics
         self.gate, self.pages = gate, pages
+        self.streams, self.closing = 0, False
         self.secure = runner.config.server.url.startswith("https://")
 
 
