@@ -19,7 +19,7 @@ import msgspec
 from runner import linux, rootfs
 
 # Inside, a run is this user; outside, if root started it, it is `nobody`.
-_INSIDE, _NOBODY = 1000, 65534
+_NOBODY = 65534
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store"),
     *("/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/fonts", "/var/cache/fontconfig"),
@@ -151,7 +151,7 @@ def enclose(box: Box, isolation: Isolation) -> Confinement:
     missing: list[str] = []
     _limit(box.limits)
     own_root = False
-    identity = _INSIDE if isolation.user else _NOBODY
+    identity = rootfs.INSIDE if isolation.user else _NOBODY
     given = box.socket if isolation.steps_down else ""
     if isolation.namespaces:
         try:
@@ -254,8 +254,8 @@ def _new_users(flags: int, root: bool) -> None:
         user, group = os.geteuid(), os.getegid()
         linux.unshare(flags | linux.CLONE_NEWUSER)
         rootfs.write("/proc/self/setgroups", "deny")
-        rootfs.write("/proc/self/uid_map", f"{_INSIDE} {user} 1")
-        rootfs.write("/proc/self/gid_map", f"{_INSIDE} {group} 1")
+        rootfs.write("/proc/self/uid_map", f"{rootfs.INSIDE} {user} 1")
+        rootfs.write("/proc/self/gid_map", f"{rootfs.INSIDE} {group} 1")
         return
     ready, tell = os.pipe()
     outside = os.fork()
@@ -265,7 +265,9 @@ def _new_users(flags: int, root: bool) -> None:
             os.close(tell)
             if os.read(ready, 1):
                 for name in ("uid_map", "gid_map"):
-                    rootfs.write(f"/proc/{os.getppid()}/{name}", f"0 0 1\n{_INSIDE} {_NOBODY} 1")
+                    rootfs.write(
+                        f"/proc/{os.getppid()}/{name}", f"0 0 1\n{rootfs.INSIDE} {_NOBODY} 1"
+                    )
                 code = 0
         finally:
             os._exit(code)

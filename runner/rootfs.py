@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from runner import linux
 
+INSIDE = 1000  # the user that a run is, as it sees itself
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _MOUNTS = linux.ATTR_NOSUID | linux.ATTR_NODEV
 _READONLY = _MOUNTS | linux.ATTR_RDONLY
@@ -111,8 +112,8 @@ def _furnish(base: str) -> None:
     ):
         os.symlink(target, f"{base}/dev/{link}")
     for name, text in (
-        ("passwd", f"run:x:{_INSIDE}:{_INSIDE}::/:/bin/sh\n"),
-        ("group", f"run:x:{_INSIDE}:\n"),
+        ("passwd", f"run:x:{INSIDE}:{INSIDE}::/:/bin/sh\n"),
+        ("group", f"run:x:{INSIDE}:\n"),
         ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ):
         write(f"{base}/etc/{name}", text)
