@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from irkit.metrics.metrics import Marked, Metrics
     from irkit.model.action import Argument
     from irkit.session import Session
-    from irkit.signals import Signals
+    from irkit.metrics.signals import Signals
     from irkit.suspects import NothingStandsOut, Suspects, TopSuspect
     from irkit.timeline import Timeline
 
