@@ -115,6 +115,8 @@ class SessionServer:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(where.socket)
         os.chmod(where.socket, 0o600)
+        if os.geteuid() == 0 and self._peer != 0:
+            os.chown(where.socket, self._peer, -1)  # a run that steps down connects as another user
         self._listener.listen(self.limits.connections)
         file = self._folder / "session.json"
         fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
