@@ -24,7 +24,7 @@ class Alertmanager(IntegrationConfig):
     Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
     """
 
-    type: Literal["alertmanager"]
+    type: Literal["alertmanager"] = Field(description="Always `alertmanager`.")
     token: SecretField | None = Field(
         None, description="What Alertmanager shows as `Authorization: Bearer` (credentials_file)."
     )

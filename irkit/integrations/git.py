@@ -35,7 +35,7 @@ class Git(IntegrationConfig):
     Source: https://git-scm.com/docs/git-log and https://git-scm.com/docs/git-for-each-ref
     """
 
-    type: Literal["git"]
+    type: Literal["git"] = Field(description="Always `git`.")
     path: Path = Field(description="The repository, relative to the config.")
     branch: str = Field("HEAD", description="The branch whose commits are deploys.")
     tags: str = Field(

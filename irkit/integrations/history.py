@@ -27,7 +27,7 @@ class History(IntegrationConfig):
     media type (`bad=2`).
     """
 
-    type: Literal["history"]
+    type: Literal["history"] = Field(description="Always `history`.")
     path: Path = Field(description="The file, relative to the config.")
 
     ops: ClassVar[tuple[str, ...]] = ("history",)

@@ -43,7 +43,7 @@ class HttpGet(WebConfig):
     whether the service or the way to it is at fault.
     """
 
-    type: Literal["http"]
+    type: Literal["http"] = Field(description="Always `http`.")
     max_kb: int = Field(
         1024,
         ge=1,

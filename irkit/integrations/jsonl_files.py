@@ -34,7 +34,7 @@ class JsonlFiles(IntegrationConfig):
     nanoseconds, told by their magnitude.
     """
 
-    type: Literal["jsonl"]
+    type: Literal["jsonl"] = Field(description="Always `jsonl`.")
     root: Path = Field(description="The folder, relative to the config; no link leads out of it.")
     glob: str = Field("**/*.jsonl*", description="Which files below it.")
     time_field: str = Field(

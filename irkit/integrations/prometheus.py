@@ -44,7 +44,7 @@ class Prometheus(WebConfig):
     Source: https://prometheus.io/docs/prometheus/latest/querying/api/
     """
 
-    type: Literal["prometheus"]
+    type: Literal["prometheus"] = Field(description="Always `prometheus`.")
     points: int = Field(
         250, ge=2, le=MAX_POINTS, description="How many points a series has, about, by default."
     )

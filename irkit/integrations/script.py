@@ -65,7 +65,7 @@ class Script(IntegrationConfig):
     `lookup` prints one with `happened` and optionally `text`, and exits with 0.
     """
 
-    type: Literal["script"]
+    type: Literal["script"] = Field(description="Always `script`.")
     apply_command: Argv = Field(
         alias="apply", min_length=1, description="The command that deploys, as a list of words."
     )

@@ -53,7 +53,7 @@ class Webhook(IntegrationConfig):
     `TIMESTAMP.BODY` in one header and the timestamp (Unix seconds, at most 300 s off) in another.
     """
 
-    type: Literal["webhook"]
+    type: Literal["webhook"] = Field(description="Always `webhook`.")
     auth: Literal["bearer", "hmac", "none"] = Field(
         "bearer", description="`bearer`, `hmac`, or `none` together with `insecure: true`."
     )

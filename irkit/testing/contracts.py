@@ -119,7 +119,7 @@ SOURCE_CHECKS: tuple[Callable[[SourceCase], None], ...] = (
 class TargetCase:
     """A target on which one act can be done: `state` is what runs, `changes` counts real changes.
 
-    A case is used for one check only.
+    `key` begins the keys of its acts; where a target outlives a case, it must be new in each.
     """
 
     target: Target
@@ -128,6 +128,7 @@ class TargetCase:
     arguments: Mapping[str, Argument]
     state: Callable[[], str]
     changes: Callable[[], int]
+    key: str = "key"
     secrets: tuple[str, ...] = ()
 
 
@@ -178,7 +179,9 @@ def refuses_odd_acts(case: TargetCase) -> None:
 
 def applies_once(case: TargetCase) -> None:
     """The same key twice changes once, and `lookup` knows before and after."""
-    plan = plan_for(case, case.target.survey(case.action, case.service, case.arguments), key="k1")
+    plan = plan_for(
+        case, case.target.survey(case.action, case.service, case.arguments), key=f"{case.key}1"
+    )
     _must(case.target.lookup(plan) is None, "lookup knows an act that never happened")
     first = case.target.apply(plan)
     _must(first.status == "applied", f"the first is applied: {first.status}: {first.text}")
@@ -194,7 +197,9 @@ def applies_once(case: TargetCase) -> None:
 
 def applies_once_at_the_same_time(case: TargetCase) -> None:
     """Two at once under one key change once."""
-    plan = plan_for(case, case.target.survey(case.action, case.service, case.arguments), key="k1")
+    plan = plan_for(
+        case, case.target.survey(case.action, case.service, case.arguments), key=f"{case.key}1"
+    )
     outcomes: list[str] = []
     threads = [
         threading.Thread(target=lambda: outcomes.append(case.target.apply(plan).status))
@@ -212,11 +217,11 @@ def undo_brings_it_back(case: TargetCase) -> None:
     """The survey's undo is an act of the same target that restores what was."""
     before = case.state()
     survey = case.target.survey(case.action, case.service, case.arguments)
-    case.target.apply(plan_for(case, survey, key="k1"))
+    case.target.apply(plan_for(case, survey, key=f"{case.key}1"))
     _must(bool(survey.undo.action), "there is an undo")
     back = case.target.survey(survey.undo.action, case.service, survey.undo.arguments)
     plan = plan_for(
-        case, back, key="k2", action=survey.undo.action, arguments=survey.undo.arguments
+        case, back, key=f"{case.key}2", action=survey.undo.action, arguments=survey.undo.arguments
     )
     _must(case.target.apply(plan).status == "applied", "the undo is applied")
     _must(case.state() == before, f"{before} ran, now {case.state()}")

@@ -55,6 +55,7 @@ def test_the_shop_is_rolled_back_once(tmp_path: Path) -> None:
                 service="checkout",
                 arguments={"to": "previous"},
                 state=running,
+                key=check.__name__,
                 changes=lambda count=count: len(shop.history()) - count,
             )
             check(case)
