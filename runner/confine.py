@@ -18,7 +18,7 @@ import msgspec
 
 from runner import linux, rootfs
 
-# Inside, a run is this user; outside, if root started it, it is `nobody`.
+# What a run is outside, if root started it.
 _NOBODY = 65534
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store"),
