@@ -12,7 +12,7 @@ from typing import Any
 
 from irkit.clock import Clock
 from irkit.errors import IrkitError, Refused
-from irkit.evidence.bundle import Bundle
+from irkit.evidence.bundle import Bundle, write_briefing
 from irkit.evidence.recorder import Recorder
 from irkit.evidence.redact import Redactor
 from irkit.model import event as ev
@@ -237,16 +237,16 @@ class Runs:
         who = f"run:{run.run}"
         counter = iter(range(1, 1_000_000))
 
-        def briefing() -> Briefing:
-            return Briefing(
-                principal=who,
-                run=run.run,
-                now=run.now,
-                events=self.ledger.events(incident),
-                catalog=self.catalog,
-                types=self.integrations.types(),
-                url=f"{self.url}/incidents/{incident}" if self.url else "",
-            )
+        briefing = Briefing(
+            principal=who,
+            run=run.run,
+            now=run.now,
+            events=self.ledger.events(incident),
+            catalog=self.catalog,
+            types=self.integrations.types(),
+            url=f"{self.url}/incidents/{incident}" if self.url else "",
+        )
+        write_briefing(self.folder_of(run.run) / "bundle", briefing, self.redactor)
 
         def say(text: str) -> None:
             body = ev.MessagePosted(channel="incident page", text=self.redactor.text(text)[:4000])
@@ -262,7 +262,7 @@ class Runs:
 
         return SessionServer(
             run=run.run,
-            briefing=briefing,
+            briefing=lambda: briefing,
             recorder=recorder,
             sources=self.integrations.sources(),
             propose=lambda ask: self.propose(incident, ask, who),

@@ -69,6 +69,10 @@ class Inbox:
         """Deliveries that could not be read, oldest first."""
         return self._select(db.deliveries.c.state == "unreadable")
 
+    def all(self) -> tuple[Delivery, ...]:
+        """Every delivery, oldest first."""
+        return self._select(sa.true())
+
     def count(self) -> int:
         """How many deliveries were ever stored."""
         with self.database.read() as connection:

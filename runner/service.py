@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import threading
 
 from irkit.clock import Clock, SystemClock
 from irkit.config import Config
-from irkit.errors import Refused
 from irkit.evidence.recorder import Recorder
 from irkit.evidence.redact import Redactor
 from irkit.model import event as ev
@@ -28,6 +26,7 @@ from runner.export_job import Exports
 from runner.inbox import Inbox
 from runner.intake import Intake
 from runner.ledger import Ledger
+from runner.people import person_of
 from runner.runbooks import Runbooks
 from runner.sources import Integrations, Outside
 
@@ -156,21 +155,8 @@ class Runner:
     # -- what people do -------------------------------------------------------------------------
 
     def person(self, token: str) -> str:
-        """The principal whose token this is.
-
-        Raises:
-            Refused: nobody's; compared in constant time with everybody's.
-        """
-        found = ""
-        for name, person in self.config.people.items():
-            if hmac.compare_digest(person.token.reveal().encode(), token.encode()):
-                found = f"person:{name}"
-        if not found:
-            raise Refused(
-                "the token is nobody's", reason="unauthenticated",
-                next="use the token that is configured for you under people",
-            )  # fmt: skip
-        return found
+        """The principal whose token this is; see `person_of`."""
+        return person_of(self.config, token)
 
     def acknowledge(self, incident: str, person: str, note: str = "") -> None:
         """Take the incident; the first person to do so is recorded as the one who has it."""
@@ -232,7 +218,7 @@ class Runner:
         while not self._closing.is_set():
             try:
                 self.intake.triage_waiting()
-            except Exception:  # noqa: BLE001 - boundary: the delivery stays and is tried again
+            except Exception:
                 log.exception("triage failed; the delivery is kept and tried again")
             self._delivered.wait(TRIAGE_SECONDS)
             self._delivered.clear()

@@ -14,6 +14,7 @@ from runner.demo.shop.observe import THRESHOLD, WINDOW
 
 APPROVER = "demo-oncall"
 SERVICES = {"frontend": ("checkout",), "checkout": ("payments",), "payments": ()}
+_WHY = ["--key", "{key}", "--by", "{by}", "--reason", "{reason}"]
 _TIERS = {"frontend": 1, "checkout": 1, "payments": 2}
 
 
@@ -64,10 +65,7 @@ def _content(
             "deploy-script": {
                 "type": "script",
                 "plan": [*deploy, *at_home, "--plan"],
-                "apply": [
-                    *deploy, *at_home,
-                    "--key", "{key}", "--by", "{by}", "--reason", "{reason}",
-                ],  # fmt: skip
+                "apply": [*deploy, *at_home, *_WHY],
                 "history": str(shop / "deploys.jsonl"),
             },
             **{

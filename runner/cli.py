@@ -1,0 +1,99 @@
+"""The command `irkit`.  Each command lives in `runner/commands/`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from irkit.errors import IrkitError
+
+COMMANDS = {
+    "demo": "runner.commands.demo:demo",
+    "shop": "runner.commands.demo:shop",
+    "init": "runner.commands.setup:init",
+    "check": "runner.commands.setup:check",
+    "route": "runner.commands.setup:route",
+    "serve": "runner.commands.serve:serve",
+    "run": "runner.commands.run:run",
+    "replay": "runner.commands.run:replay",
+    "lab": "runner.commands.run:lab",
+    "incidents": "runner.commands.incidents:incidents",
+    "show": "runner.commands.incidents:show",
+    "ack": "runner.commands.incidents:ack",
+    "note": "runner.commands.incidents:note",
+    "resolve": "runner.commands.incidents:resolve",
+    "verify": "runner.commands.incidents:verify",
+    "postmortem": "runner.commands.incidents:postmortem",
+    "approvals": "runner.commands.approvals:approvals",
+    "approve": "runner.commands.approvals:approve",
+    "deny": "runner.commands.approvals:deny",
+}
+
+
+class _Group(click.Group):
+    """Loads a command when it is called, so that `irkit --help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from importlib import import_module
+
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from difflib import get_close_matches
+
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as why:
+            close = get_close_matches(args[0], COMMANDS, 1)
+            if not close:
+                raise
+            raise click.UsageError(f"{why.message} Did you mean {close[0]!r}?", ctx) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config", "-c", type=click.Path(path_type=Path), envvar="IRKIT_CONFIG",
+    help="The config file; default: irkit.yaml here.",
+)  # fmt: skip
+@click.version_option(package_name="irkit")
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None) -> None:
+    """Incident response with notebooks: an alert becomes a post-mortem.
+
+    \b
+    Example:
+      irkit demo
+      irkit init my-runbooks && cd my-runbooks && irkit check && irkit serve
+    """
+    ctx.obj = config
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line; errors are one sentence on standard error and an exit code."""
+    try:
+        return cli.main(args=args, prog_name="irkit", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as why:
+        why.show()
+        sys.exit(why.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except IrkitError as why:
+        click.echo(f"error: {why}", err=True)
+        sys.exit(why.exit_code)
+    except BrokenPipeError:
+        sys.exit(141)

@@ -1,0 +1,148 @@
+"""What the commands share: reading the ledger, writing to it, printing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from irkit.clock import SystemClock
+from irkit.config import Config, load
+from irkit.errors import AlreadyRunning, BadInput, IrkitError, Refused
+from irkit.model.incident import IncidentState
+from runner.database import Database
+from runner.ledger import Ledger
+
+F = TypeVar("F", bound=Callable[..., Any])
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def token_option(command: F) -> F:
+    """`--token-file`, else IRKIT_TOKEN: who is acting."""
+    return click.option(
+        "--token-file", type=click.Path(path_type=Path),
+        help="Your own token; default: the variable IRKIT_TOKEN.",
+    )(command)  # fmt: skip
+
+
+def config_of(ctx: click.Context) -> Config:
+    """The config named on the command line."""
+    return load(ctx.obj)
+
+
+@contextmanager
+def reading(config: Config) -> Iterator[Ledger]:
+    """The ledger for reading; a runner may write it at the same time."""
+    database = Database(config.storage_path, writer=False)
+    try:
+        yield Ledger(database, SystemClock())
+    finally:
+        database.close()
+
+
+def pick(ledger: Ledger, incident: str) -> IncidentState:
+    """The incident of that id; without one the newest open, else the newest.
+
+    Raises:
+        NotFound: there is none of that id.
+        BadInput: there is none at all.
+    """
+    if incident:
+        return ledger.state(incident)
+    states = ledger.states()
+    if not states:
+        raise BadInput("there is no incident yet", next="send an alert to a hook of irkit serve")
+    return ledger.newest_open() or states[-1]
+
+
+def echo(value: Any, *, as_json: bool, text: Callable[[], str]) -> None:
+    """Print a value as JSON, or its text."""
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(value), indent=1, ensure_ascii=False))
+    else:
+        click.echo(text())
+
+
+def act(config: Config, token_file: Path | None, path: str, body: dict[str, Any]) -> Any:
+    """Do something in a person's name: at the running runner, else in the ledger itself.
+
+    `path` is the API's, such as `/incidents/IR-1/ack`.
+
+    Raises:
+        Refused: the token is nobody's, or the act is not allowed.
+        IrkitError: the runner does not answer.
+    """
+    token = token_of(token_file)
+    try:
+        return _directly(config, token, path, body)
+    except AlreadyRunning:
+        return _at_the_runner(config, token, path, body)
+
+
+def token_of(token_file: Path | None) -> str:
+    """The token of whoever sits here.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if token_file:
+        return token_file.read_text(encoding="utf-8").strip()
+    token = os.environ.get("IRKIT_TOKEN", "")
+    if not token:
+        raise BadInput(
+            "this needs to know who you are", next="set IRKIT_TOKEN or give --token-file"
+        )
+    return token
+
+
+def _directly(config: Config, token: str, path: str, body: dict[str, Any]) -> Any:
+    from runner.service import Runner
+
+    runner = Runner(config)
+    try:
+        person = runner.person(token)
+        _, kind, subject, verb = path.split("/")
+        if kind == "plans":
+            runner.decide(
+                subject, person, allow=verb == "approve", plan_hash=body["plan_hash"],
+                note=body.get("note", ""),
+            )  # fmt: skip
+        elif verb == "ack":
+            runner.acknowledge(subject, person, body.get("note", ""))
+        elif verb == "note":
+            runner.note(subject, person, body["text"])
+        else:
+            runner.resolve(subject, person, body.get("why", ""))
+        return {"by": person, "owed": "done when the runner is started"}
+    finally:
+        runner.close()
+
+
+def _at_the_runner(config: Config, token: str, path: str, body: dict[str, Any]) -> Any:
+    import httpx
+
+    place = config.storage_path / "server.json"
+    try:
+        url = json.loads(place.read_text())["url"]
+        reply = httpx.post(
+            f"{url}/api/v1{path}", json=body, headers={"Authorization": f"Bearer {token}"},
+            timeout=15, trust_env=False,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, httpx.HTTPError) as why:
+        raise IrkitError(
+            f"the runner that holds the ledger does not answer ({type(why).__name__})",
+            on=str(config.storage_path), next="is it `irkit serve`, and is it well?",
+        ) from None  # fmt: skip
+    answer = reply.json()
+    if reply.is_error:
+        raise Refused(
+            str(answer.get("what", reply.text)), reason=str(answer.get("reason", "refused")),
+            on=str(answer.get("on", "")), next=str(answer.get("next", "")),
+        )  # fmt: skip
+    return answer

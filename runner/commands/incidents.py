@@ -1,0 +1,241 @@
+"""The ledger by hand: `irkit incidents show ack note resolve verify postmortem`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from irkit.config import Config
+from irkit.errors import IrkitError, LedgerBroken
+from irkit.evidence.bundle import Bundle
+from irkit.model.event import PostmortemExported
+from irkit.model.incident import IncidentState
+from irkit.model.times import four_times
+from irkit.model.window import format_duration
+from irkit.timeline import sentence
+from runner.commands.common import act, config_of, echo, json_option, pick, reading, token_option
+
+
+@click.command()
+@click.option("--open", "only_open", is_flag=True, help="Leave the resolved ones out.")
+@json_option
+@click.pass_context
+def incidents(ctx: click.Context, only_open: bool, as_json: bool) -> None:
+    """List incidents, newest first.
+
+    \b
+    Example:
+      irkit incidents --open
+    """
+    with reading(config_of(ctx)) as ledger:
+        found = [s for s in reversed(ledger.states()) if not only_open or s.state != "resolved"]
+    rows = [
+        {
+            "id": s.id, "severity": s.severity, "state": s.state, "title": s.title,
+            "opened_at": s.opened_at, "acked_by": s.acked_by, "runs": len(s.runs),
+            "waiting": sum(p.status == "waiting" for p in s.plans),
+        }
+        for s in found
+    ]  # fmt: skip
+    echo(rows, as_json=as_json, text=lambda: _table(rows) or "no incidents")
+
+
+@click.command()
+@click.argument("incident", default="")
+@json_option
+@click.pass_context
+def show(ctx: click.Context, incident: str, as_json: bool) -> None:
+    """Show an incident: state, the four times, runs, plans, timeline. Default: the newest.
+
+    \b
+    Example:
+      irkit show IR-1
+    """
+    with reading(config_of(ctx)) as ledger:
+        state = pick(ledger, incident)
+        events = ledger.events(state.id)
+    told = [
+        {"seq": e.seq, "at": e.at, "kind": e.kind, "by": e.by, "text": sentence(e)} for e in events
+    ]
+    value = {
+        "incident": msgspec.to_builtins(state),
+        "times": [msgspec.to_builtins(s) for s in four_times(state)],
+        "events": told,
+    }
+    echo(value, as_json=as_json, text=lambda: _shown(state, told))
+
+
+@click.command()
+@click.argument("incident")
+@click.option("--note", "text", default="", help="A word to go with it.")
+@token_option
+@click.pass_context
+def ack(ctx: click.Context, incident: str, text: str, token_file: Path | None) -> None:
+    """Take an incident: others see that you have it.
+
+    \b
+    Example:
+      IRKIT_TOKEN=... irkit ack IR-1
+    """
+    act(config_of(ctx), token_file, f"/incidents/{incident}/ack", {"note": text})
+    click.echo(f"{incident} is acknowledged")
+
+
+@click.command()
+@click.argument("incident")
+@click.argument("text")
+@token_option
+@click.pass_context
+def note(ctx: click.Context, incident: str, text: str, token_file: Path | None) -> None:
+    """Write a remark into the record.
+
+    \b
+    Example:
+      irkit note IR-1 "payments confirms: no trouble on their side"
+    """
+    act(config_of(ctx), token_file, f"/incidents/{incident}/note", {"text": text})
+    click.echo(f"noted on {incident}")
+
+
+@click.command()
+@click.argument("incident")
+@click.option("--why", default="", help="What makes you say so.")
+@token_option
+@click.pass_context
+def resolve(ctx: click.Context, incident: str, why: str, token_file: Path | None) -> None:
+    """Close an incident by hand, whatever its alerts say.
+
+    \b
+    Example:
+      irkit resolve IR-1 --why "the alert was a test"
+    """
+    act(config_of(ctx), token_file, f"/incidents/{incident}/resolve", {"why": why})
+    click.echo(f"{incident} is resolved")
+
+
+@click.command()
+@click.argument("incident")
+@click.option("--head", default="", help="A chain head printed elsewhere, such as a post-mortem.")
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, incident: str, head: str, as_json: bool) -> None:
+    """Find any byte, event, tail, reply or notebook that was changed; say what cannot be proven.
+
+    \b
+    Example:
+      irkit verify IR-1 --head 3f9a1c
+    """
+    config = config_of(ctx)
+    with reading(config) as ledger:
+        verdict = ledger.verify(incident, printed_head=head)
+        state = ledger.state(incident)
+        exports = [e.body for e in ledger.events(incident)
+                   if isinstance(e.body, PostmortemExported)]  # fmt: skip
+    broken = [*verdict.broken, *_changed_files(config, state, exports)]
+    value = {**msgspec.to_builtins(verdict), "broken": broken}
+    echo(value, as_json=as_json, text=lambda: _verdict(value))
+    if broken:
+        raise LedgerBroken(
+            f"{len(broken)} things were changed", on=incident, next="compare with a backup"
+        )
+
+
+@click.command()
+@click.argument("incident")
+@click.option("--to", default="html,md", show_default=True, help="Any of html, md, pdf.")
+@click.pass_context
+def postmortem(ctx: click.Context, incident: str, to: str) -> None:
+    """Write the post-mortem again after edits: your texts stay, facts are folded anew.
+
+    \b
+    Example:
+      irkit postmortem IR-1 --to html,md,pdf
+    """
+    from irkit.clock import SystemClock
+    from irkit.evidence.redact import Redactor
+    from runner.export_job import Exports
+
+    config = config_of(ctx)
+    with reading(config) as ledger:
+        exports = Exports(config.storage_path, ledger, SystemClock(), Redactor.of(config))
+        exports.postmortem(incident, to=tuple(to.split(",")))
+        folder = exports.folder(incident)
+    for form in to.split(","):
+        click.echo(folder / f"postmortem.{form}")
+
+
+def _shown(state: IncidentState, told: list[dict[str, Any]]) -> str:
+    lines = [
+        f"{state.id}  {state.severity}  {state.state}  {state.title}",
+        f"  service   {state.service or 'unknown'}; affected: {', '.join(state.services)}",
+        f"  has it    {state.acked_by or 'nobody yet'}",
+    ]
+    for span in four_times(state):
+        length = format_duration(span.length) if span.length is not None else span.unknown
+        lines.append(f"  {span.name:<11} {length}")
+    for run in state.runs:
+        lines.append(f"  run       {run.run} {run.status} {run.error}".rstrip())
+    for plan in state.plans:
+        lines.append(f"  plan      {plan.plan.id} {plan.status}: {plan.plan.title}")
+    lines.append("")
+    lines += [f"  {e['at']:%H:%M:%SZ}  {e['text']}" for e in told]
+    return "\n".join(lines)
+
+
+def _changed_files(
+    config: Config, state: IncidentState, exports: list[PostmortemExported]
+) -> list[str]:
+    """Replies, notebooks and post-mortems whose bytes are not those the ledger names."""
+    found = []
+    for run in state.runs:
+        folder = config.storage_path / "runs" / run.run
+        if run.bundle:
+            found += _checked(f"{run.run}/bundle", lambda f=folder, r=run: _bundle(f, r.bundle))  # type: ignore[misc]
+        if run.notebook:
+            found += _checked(
+                f"{run.run}/notebook.ipynb",
+                lambda f=folder, r=run: _same(f / "notebook.ipynb", r.notebook),  # type: ignore[misc]
+            )
+    if exports:
+        folder = config.storage_path / "incidents" / state.id
+        for name, digest in exports[-1].files.items():
+            found += _checked(name, lambda f=folder, n=name, d=digest: _same(f / n, d))  # type: ignore[misc]
+    return found
+
+
+def _checked(name: str, check: Callable[[], None]) -> list[str]:
+    try:
+        check()
+    except (IrkitError, OSError) as why:
+        return [f"{name}: {why}"]
+    return []
+
+
+def _bundle(folder: Path, root: str) -> None:
+    Bundle.open(folder / "bundle").verify(root)
+
+
+def _same(path: Path, digest: str) -> None:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        raise LedgerBroken("its bytes were changed since the ledger named them", on=path.name)
+
+
+def _verdict(value: dict[str, Any]) -> str:
+    lines = [f"{value['incident']}: {value['events']} events, head {value['head']}"]
+    lines += [f"CHANGED   {text}" for text in value["broken"]]
+    lines += ["intact: every event, reply and notebook is as it was"] if not value["broken"] else []
+    lines += [f"unproven  {text}" for text in value["unproven"]]
+    return "\n".join(lines)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    return "\n".join(
+        f"{r['id']:<8} {r['severity']} {r['state']:<10} {r['opened_at']:%Y-%m-%d %H:%M:%SZ}  "
+        f"{r['title']}" + (f"  [{r['waiting']} waiting for a decision]" if r["waiting"] else "")
+        for r in rows
+    )

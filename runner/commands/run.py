@@ -1,0 +1,189 @@
+"""`irkit run`, `replay`, `lab`: notebooks by hand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import nbformat
+
+from irkit.clock import SystemClock
+from irkit.config import Config
+from irkit.errors import BadInput, NotFound, RunFailed
+from irkit.evidence.bundle import Bundle
+from irkit.evidence.redact import Redactor
+from irkit.model.event import Event
+from runner.commands.common import config_of, pick, reading
+from runner.confine import Limits, uid_outside
+from runner.launch import Progress, RunSpec, launch
+from runner.runbooks import Runbooks
+from runner.solo import Solo
+
+
+@click.command()
+@click.argument("runbook")
+@click.option("-p", "--parameter", "given", multiple=True, help="NAME=VALUE; may be repeated.")
+@click.option(
+    "--replay", "bundle", type=click.Path(path_type=Path, exists=True), default=None,
+    help="Answer looks from this bundle; asks no source.",
+)  # fmt: skip
+@click.option("--incident", default="", help="Give the run this incident's ledger to read.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=None,
+    help="The run's folder; default: a new one under the storage.",
+)  # fmt: skip
+@click.pass_context
+def run(
+    ctx: click.Context, runbook: str, given: tuple[str, ...], bundle: Path | None,
+    incident: str, output: Path | None,
+) -> None:  # fmt: skip
+    """Execute any notebook once, without a server; prints where notebook, page and evidence lie.
+
+    \b
+    Example:
+      irkit run high-error-rate -p service=checkout -p since=2h
+      irkit run any.ipynb
+    """
+    config = config_of(ctx)
+    path = _path(config, runbook)
+    events: tuple[Event, ...] = ()
+    if incident:
+        with reading(config) as ledger:
+            events = ledger.events(ledger.state(incident).id)
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    folder = (output or config.storage_path / "runs" / f"{path.stem}-{stamp}").resolve()
+    _execute(config, path, folder, dict(map(_pair, given)), bundle, events)
+
+
+@click.command()
+@click.argument("incident")
+@click.pass_context
+def replay(ctx: click.Context, incident: str) -> None:
+    """Execute an incident's run again, offline, on what was recorded then.
+
+    \b
+    Example:
+      irkit replay IR-1
+    """
+    config = config_of(ctx)
+    with reading(config) as ledger:
+        state = pick(ledger, incident)
+    ended = [r for r in state.runs if r.bundle]
+    if not ended:
+        raise NotFound("no run of this incident left evidence", on=state.id)
+    chosen = ended[-1]
+    then = config.storage_path / "runs" / chosen.run
+    Bundle.open(then / "bundle").verify(chosen.bundle)
+    click.echo(f"evidence of {chosen.run} is intact: {chosen.looks} looks")
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    folder = then / f"replay-{stamp}"
+    _execute(
+        config, then / "runbook.ipynb", folder, dict(chosen.parameters), then / "bundle", ()
+    )
+
+
+@click.command()
+@click.argument("incident", default="")
+@click.option("--print", "only_print", is_flag=True, help="Print the command, start nothing.")
+@click.pass_context
+def lab(ctx: click.Context, incident: str, only_print: bool) -> None:
+    """Open JupyterLab on an incident's notebook, with your own read credentials.
+
+    The notebook is a copy: what you do there never changes the record.
+
+    \b
+    Example:
+      irkit lab IR-1
+    """
+    config = config_of(ctx)
+    with reading(config) as ledger:
+        state = pick(ledger, incident)
+        events = ledger.events(state.id)
+    source = next(
+        (p for r in reversed(state.runs)
+         if (p := config.storage_path / "runs" / r.run / "notebook.ipynb").exists()),
+        None,
+    ) or Runbooks((config.home / config.runs.notebooks,)).path(state.runbook)  # fmt: skip
+    target = config.storage_path / "incidents" / state.id / "lab.ipynb"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        notebook = nbformat.read(source, as_version=4)
+        nbformat.write(notebook, target)
+    command = [sys.executable, "-m", "jupyterlab", str(target)]
+    with Solo(config, events=events, folder=None) as solo:
+        environment = {**os.environ, "IRKIT_SESSION": str(solo.session_file)}
+        click.echo(f"notebook: {target}")
+        if only_print:
+            click.echo(f"command:  {' '.join(command)}")
+            return
+        subprocess.run(command, env=environment, check=False)
+
+
+def _execute(
+    config: Config, path: Path, folder: Path, given: dict[str, object], bundle: Path | None,
+    events: tuple[Event, ...],
+) -> None:  # fmt: skip
+    from runner.export import export
+
+    folder.mkdir(parents=True, exist_ok=True)
+    redactor = Redactor.of(config)
+    with Solo(
+        config, events=events, folder=folder / "bundle", replay=bundle, peer=uid_outside()
+    ) as solo:
+        with click.progressbar(length=1, label=path.stem, file=sys.stderr) as bar:
+
+            def follow(progress: Progress) -> None:
+                bar.length = max(progress.cells_total, 1)
+                bar.update(progress.cells_done - bar.pos)
+
+            result = launch(
+                RunSpec(
+                    run=folder.name,
+                    runbook=str(path),
+                    folder=str(folder),
+                    parameters=given,
+                    session=str(solo.session_file),
+                    limits=Limits(
+                        wall_seconds=config.runs.time_limit.total_seconds(),
+                        memory_mb=config.runs.memory_mb,
+                    ),
+                    readable=(str(path.parent.resolve()),),
+                ),
+                on_progress=follow,
+                clock=SystemClock(),
+            )
+        solo.seal()
+    made = export(
+        folder / "notebook.ipynb", folder=folder, to=("html",), title=path.stem,
+        head=[("status", result.status), ("seconds", f"{result.seconds:.1f}")],
+        redact=redactor.text,
+    )  # fmt: skip
+    click.echo(f"notebook: {folder / 'notebook.ipynb'}")
+    click.echo(f"page:     {made.paths['html']}")
+    click.echo(f"evidence: {folder / 'bundle'}")
+    if result.status != "succeeded":
+        where = f"cell {result.cell}" if result.cell is not None else "the run"
+        raise RunFailed(
+            redactor.text(f"{result.status}: {result.error_name}: {result.error_text}")[:500],
+            on=where, next="the page shows everything up to there",
+        )  # fmt: skip
+
+
+def _path(config: Config, name: str) -> Path:
+    given = Path(name)
+    if given.suffix == ".ipynb" and given.is_file():
+        return given.resolve()
+    return Runbooks((config.home / config.runs.notebooks,)).path(name)
+
+
+def _pair(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise BadInput("not a parameter", on=text, next="write -p name=value")
+    return name, value
+
+

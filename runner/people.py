@@ -1,0 +1,27 @@
+"""Who somebody is, by their own token."""
+
+from __future__ import annotations
+
+import hmac
+
+from irkit.config import Config
+from irkit.errors import Refused
+
+
+def person_of(config: Config, token: str) -> str:
+    """The principal whose token this is; compared in constant time with everybody's.
+
+    Raises:
+        Refused: it is nobody's (`unauthenticated`).
+        ConfigError: a configured token cannot be read.
+    """
+    found = ""
+    for name, person in config.people.items():
+        if hmac.compare_digest(person.token.reveal().encode(), token.encode()):
+            found = f"person:{name}"
+    if not found:
+        raise Refused(
+            "the token is nobody's", reason="unauthenticated",
+            next="use the token that is configured for you under people",
+        )  # fmt: skip
+    return found
