@@ -62,7 +62,7 @@ class Caller:
     ) -> None:
         self._timeout, self._max_bytes, self._ca = timeout, max_bytes, ca
         self._transport = transport
-        self._client: httpx.Client | None = None
+        self._clients: dict[str, httpx.Client] = {}
         self._lock = threading.Lock()
 
     def call(
@@ -83,7 +83,7 @@ class Caller:
         parts = urlsplit(url)
         where = f"{parts.netloc.rpartition('@')[2]}{parts.path}"
         started = time.monotonic()
-        client, late = self._open(), threading.Event()
+        client, late = self._open(parts.scheme), threading.Event()
         # The client's own limits bound each read; this bounds their sum, headers included.
         alarm = threading.Timer(self._timeout, self._give_up, (client, late))
         alarm.daemon = True
@@ -122,21 +122,25 @@ class Caller:
         finally:
             alarm.cancel()
 
-    def _open(self) -> httpx.Client:
+    def _open(self, scheme: str) -> httpx.Client:
         import httpx
 
         with self._lock:
-            if self._client is None or self._client.is_closed:
-                self._client = httpx.Client(
+            client = self._clients.get(scheme)
+            if client is None or client.is_closed:
+                # Reading the certificates takes a while, and plain HTTP needs none: it gets a
+                # context that trusts nobody.
+                secure = _trust(self._ca) if scheme == "https" else _nobody()
+                client = self._clients[scheme] = httpx.Client(
                     transport=self._transport,
-                    verify=_trust(self._ca),
+                    verify=secure,
                     timeout=self._timeout,
                     follow_redirects=False,
                     trust_env=False,
                     headers={"User-Agent": f"irkit/{_version()}"},
                 )
-                weakref.finalize(self, self._client.close)
-            return self._client
+                weakref.finalize(self, client.close)
+            return client
 
     @staticmethod
     def _give_up(client: httpx.Client, late: threading.Event) -> None:
@@ -229,6 +233,11 @@ def _trust(ca: str) -> ssl.SSLContext:
     import certifi
 
     return ssl.create_default_context(cafile=certifi.where())
+
+
+@lru_cache
+def _nobody() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @lru_cache

@@ -30,7 +30,6 @@ _LARGE = 16 << 20  # from this size on, the start of the window is looked for by
 _DISORDER = 120.0  # seconds by which lines of a large file may be out of order
 _PLAIN = re.compile(r"[A-Za-z0-9 _.:-]+")  # what JSON has one form of, \\u aside
 _MAGNITUDES = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
-_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(kw_only=True)
@@ -48,6 +47,41 @@ class Scan:
     until: float
     cut: str = ""
     over: bool = False
+
+    def __post_init__(self) -> None:
+        times = (self.time_field,) if self.time_field else _TIMES
+        self._times = len(times)
+        names = tuple(dict.fromkeys((*times, *(matcher.name for matcher in self.matchers))))
+        self._places = {name: at for at, name in enumerate(names)}
+        # Only these fields are read from a line; the others are passed over.
+        line = msgspec.defstruct(
+            "Line",
+            [(f"field{at}", Any, None) for at in range(len(names))],
+            rename={f"field{at}": name for name, at in self._places.items()},
+        )
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(line)
+
+    def fields(self, line: bytes) -> tuple[Any, ...] | None:
+        """The fields of a line that this search looks at; None where it is no JSON object."""
+        try:
+            return msgspec.structs.astuple(self._decoder.decode(line))
+        except UNREADABLE:
+            return None
+
+    def time(self, fields: tuple[Any, ...]) -> float | None:
+        """A line's time in Unix seconds; None where it has none that can be read."""
+        return next(filter(None, map(_unix_seconds, fields[: self._times])), None)
+
+    def wants(self, fields: tuple[Any, ...]) -> bool:
+        """Whether a line's fields match."""
+        labels = {}
+        for matcher in self.matchers:
+            value = fields[self._places[matcher.name]]
+            if isinstance(value, bool):
+                labels[matcher.name] = "true" if value else "false"
+            elif isinstance(value, str | int):
+                labels[matcher.name] = str(value)
+        return all(matcher.matches(labels) for matcher in self.matchers)
 
 
 class Kept:
@@ -162,11 +196,11 @@ def _select(lines: Iterator[bytes], scan: Scan, kept: Kept, *, in_order: bool) -
         ):
             passed = line
             continue
-        fields = _fields(line)
-        at = _time_of(fields, scan.time_field) if fields is not None else None
+        fields = scan.fields(line)
+        at = scan.time(fields) if fields is not None else None
         if at is None:
             if passed:
-                last = _time_of(_fields(passed) or {}, scan.time_field) or last
+                last = scan.time(scan.fields(passed) or ()) or last
                 passed = b""
             if start <= last <= end and bad < _MAX_BAD:
                 bad += 1
@@ -175,7 +209,7 @@ def _select(lines: Iterator[bytes], scan: Scan, kept: Kept, *, in_order: bool) -
         last, passed = at, b""
         if in_order and at > end + _DISORDER:
             return
-        if start <= at <= end and (not scan.matchers or _matches(fields or {}, scan.matchers)):
+        if start <= at <= end and fields and scan.wants(fields):
             kept.add(at, line)
 
 
@@ -195,7 +229,7 @@ def _lines(stream: Any, scan: Scan) -> Iterator[bytes]:
         line = line.rstrip(b"\r\n")
         if not ended:
             rest = stream.readline(_MAX_LINE)
-            if not rest and _fields(line) is None:
+            if not rest and scan.fields(line) is None:
                 return  # the last line, still being written
             while rest and not rest.endswith(b"\n"):
                 scan.left -= len(rest)
@@ -214,8 +248,8 @@ def _seek_start(file: BufferedReader, scan: Scan) -> None:
         file.readline(_MAX_LINE)
         at = None
         for _ in range(100):
-            fields = _fields(file.readline(_MAX_LINE))
-            at = _time_of(fields, scan.time_field) if fields is not None else None
+            fields = scan.fields(file.readline(_MAX_LINE))
+            at = scan.time(fields) if fields is not None else None
             if at is not None:
                 break
         if at is not None and at < target:
@@ -227,35 +261,14 @@ def _seek_start(file: BufferedReader, scan: Scan) -> None:
         file.readline(_MAX_LINE)
 
 
-def _fields(line: bytes) -> dict[str, Any] | None:
+def _unix_seconds(value: Any) -> float | None:
     try:
-        return _decoder.decode(line)
-    except UNREADABLE:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return aware.timestamp()
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            return value / next(unit for limit, unit in _MAGNITUDES if value < limit)
+    except (ValueError, OverflowError, StopIteration):
         return None
-
-
-def _matches(fields: dict[str, Any], matchers: tuple[Matcher, ...]) -> bool:
-    labels = {}
-    for matcher in matchers:
-        value = fields.get(matcher.name)
-        if isinstance(value, bool):
-            labels[matcher.name] = "true" if value else "false"
-        elif isinstance(value, str | int):
-            labels[matcher.name] = str(value)
-    return all(matcher.matches(labels) for matcher in matchers)
-
-
-def _time_of(fields: dict[str, Any], name: str) -> float | None:
-    """A line's time in Unix seconds; None where it has none that can be read."""
-    for one in (name,) if name else _TIMES:
-        value = fields.get(one)
-        try:
-            if isinstance(value, str):
-                moment = datetime.fromisoformat(value)
-                aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-                return aware.timestamp()
-            if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-                return value / next(unit for limit, unit in _MAGNITUDES if value < limit)
-        except (ValueError, OverflowError, StopIteration):
-            continue
     return None

@@ -64,7 +64,10 @@ class Webhook(IntegrationConfig):
     insecure: bool = Field(False, description="Write true to accept alerts from anybody.")
     signature_header: str = Field("X-Irkit-Signature", description="Carries the HMAC.")
     timestamp_header: str = Field("X-Irkit-Timestamp", description="Carries the timestamp.")
-    fields: FieldPaths = Field(FieldPaths(), description="Where in the body each thing stands.")  # type: ignore[call-arg]
+    fields: FieldPaths = Field(
+        default_factory=lambda: FieldPaths.model_validate({}),
+        description="Where in the body each thing stands.",
+    )
     firing: list[str] = Field(
         ["firing", "triggered", "alerting", "open", "problem"],
         description="The status words that mean that it fires; case does not matter.",

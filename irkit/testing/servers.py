@@ -36,6 +36,7 @@ def http_server(answer: Callable[[Asked], Said]) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # head and body leave in one packet
 
         def _answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
