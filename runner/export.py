@@ -206,14 +206,7 @@ def _render(
 ) -> tuple[Page, str]:  # fmt: skip
     bare = without_owned(notebook)
     named = title or (facts.title if facts else str(bare.metadata.get("title", "Run report")))
-    page = Page(
-        title=named,
-        facts=facts,
-        texts=owned,
-        head=tuple(head),
-        before=before,
-        figures=figures_of(bare) if facts else (),
-    )
+    page = Page(title=named, facts=facts, texts=owned, head=tuple(head), before=tuple(before))
     resources = {
         "irkit_page": page,
         "irkit_redact": redact,

@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from irkit.errors import BadInput
-from irkit.figures import NARROW, Figure, LineFigure, Table, from_mime, from_plotly
+from irkit.figures import NARROW, Figure, LineFigure, Table, from_mime
 from irkit.figures.plotlyjson import dicts, kind_of, name_of, plain, text_of, values
 from irkit.figures.scale import at, reading
 from irkit.model.base import Value
@@ -22,6 +22,7 @@ BUNDLED: Final = {
 }  # fmt: skip
 _LOADS: Final = ("images", "mapbox", "map", "geo", "scene", "updatemenus", "sliders", "template",
                  "width", "height", "autosize")  # fmt: skip
+_LINKED: Final = re.compile(r"<\s*/?\s*a\b|\"(?:source|href)\"", re.IGNORECASE)
 _MOST_BYTES: Final = 4_000_000
 _MOST_ROWS: Final = 60
 _ARRAYS: Final = ("x", "y", "z", "labels", "values", "text", "locations", "lat", "lon", "open",
@@ -72,12 +73,16 @@ def _skip(text: str, place: int) -> int:
     return place
 
 
-def view_of_ours(value: Any, *, live: bool) -> FigureView | None:
-    """The view of an irkit figure's JSON, explorable if `live`; None where it is not one."""
+def figure_of(value: Any) -> Figure | None:
+    """The irkit figure that a JSON value is; None where it is not one."""
     try:
-        figure = from_mime(value)
+        return from_mime(value)
     except BadInput:
         return None
+
+
+def view_of_ours(figure: Figure, *, live: bool) -> FigureView:
+    """The view of an irkit figure, explorable if `live`."""
     packed = pack(to_plotly(figure)) if live and isinstance(figure, LineFigure) else ""
     return view(figure, packed=packed)
 
@@ -91,9 +96,8 @@ def view(figure: Figure, *, packed: str = "") -> FigureView:
     )  # fmt: skip
 
 
-def view_of_plotly(value: Any, *, title: str) -> FigureView:
-    """The view of a plotly figure's JSON: drawn by us where we can, its data as a table always."""
-    figure = from_plotly(value, title=title)
+def view_of_plotly(value: Any, figure: Figure | None, *, title: str) -> FigureView:
+    """The view of plotly JSON: `figure` is our drawing of it, or None where we have none."""
     packed = pack(value)
     if figure is not None:
         return view(figure, packed=packed)
@@ -162,17 +166,40 @@ def pack(value: Any) -> str:
     traces = dicts(value["data"])
     if not traces or not {kind_of(t) for t in traces} <= BUNDLED:
         return ""
-    data = [{**t, "type": "scatter" if kind_of(t) == "scattergl" else kind_of(t)} for t in traces]
+    data = [
+        {k: _single(v) if k in ("y", "z") else v for k, v in t.items()}
+        | {"type": "scatter" if kind_of(t) == "scattergl" else kind_of(t)}
+        for t in traces
+    ]
     layout = value.get("layout")
     kept = (
         {k: v for k, v in layout.items() if not k.startswith(_LOADS)}
         if isinstance(layout, dict)
         else {}
     )
-    text = json.dumps(_without_links({"data": data, "layout": kept}), separators=(",", ":"))
+    text = json.dumps({"data": data, "layout": kept}, separators=(",", ":"))
+    if _LINKED.search(text):
+        linked = _without_links({"data": data, "layout": kept})
+        text = json.dumps(linked, separators=(",", ":"))
     if len(text) > _MOST_BYTES:
         return ""
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), 3, mtime=0)).decode()
+
+
+def _single(array: Any) -> Any:
+    """A double-precision typed array in single precision: seven digits are plenty to look at."""
+    if not isinstance(array, dict) or array.get("dtype") != "f8":
+        return array
+    import numpy as np
+
+    try:
+        exact = np.frombuffer(base64.b64decode(str(array.get("bdata"))), dtype="<f8")
+    except ValueError:
+        return array
+    if len(exact) and np.nanmax(np.abs(exact), initial=0) > 1e30:
+        return array
+    short = base64.b64encode(exact.astype("<f4").tobytes()).decode()
+    return {**array, "dtype": "f4", "bdata": short}
 
 
 def to_plotly(figure: LineFigure) -> dict[str, Any]:
@@ -196,11 +223,7 @@ def _without_links(value: Any) -> Any:
     if isinstance(value, str):
         return plain(value) if re.search(r"<\s*/?\s*a\b", value, re.IGNORECASE) else value
     if isinstance(value, list):
-        return (
-            value
-            if value and isinstance(value[0], int | float)
-            else [_without_links(v) for v in value]
-        )
+        return [_without_links(v) for v in value]
     if isinstance(value, dict):
         return {k: _without_links(v) for k, v in value.items() if k not in ("source", "href")}
     return value

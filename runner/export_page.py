@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from markupsafe import Markup
 from nbconvert.exporters.templateexporter import TemplateExporter
+from nbformat import NotebookNode
 from traitlets import default
 
 from irkit.errors import NotFound
@@ -23,7 +24,7 @@ from irkit.figures import Figure, page_css, reading
 from irkit.figures.scale import duration
 from irkit.postmortem import pictures
 from irkit.postmortem.drafts import md
-from irkit.postmortem.values import MEANING, PostmortemFacts, Text, Texts
+from irkit.postmortem.values import MEANING, Comparison, PostmortemFacts, Text, Texts
 from runner.export_clean import markdown
 from runner.export_figures import FigureView, view
 from runner.export_steps import STEPS
@@ -52,36 +53,46 @@ class Page:
     """What the templates see besides the notebook, collected while the steps run."""
 
     def __init__(
-        self,
-        *,
-        title: str,
-        facts: PostmortemFacts | None,
-        texts: Texts | None,
-        head: tuple[tuple[str, str], ...] = (),
-        before: Iterable[Figure] = (),
-        figures: Sequence[Figure] = (),
-    ) -> None:
+        self, *, title: str, facts: PostmortemFacts | None, texts: Texts | None,
+        head: tuple[tuple[str, str], ...] = (), before: Sequence[Figure] = (),
+    ) -> None:  # fmt: skip
         self.title, self.facts, self.texts, self.head = title, facts, texts, head
         self.demote = 2 if facts else 1
         self.number = 0
         self.live = False
         self.figures: list[FigureView] = []
-        self.comparisons = pictures.compare(figures, facts, before) if facts else ()
-        panels = pictures.signals(figures, facts) if facts else None
-        self.signals = view(panels) if panels else None
-        self.timeline = view(pictures.timeline(facts)) if facts else None
-        strip = pictures.durations(facts) if facts else None
-        self.durations = view(strip) if strip else None
         self.css = Markup(page_css())  # noqa: S704 - our own constant
+        self._before = before
+        self._drawn: list[Figure] = []
 
-    def __deepcopy__(self, memo: Any) -> Page:
-        """Itself: nbconvert copies what it is given, but the steps report back through this."""
-        return self
-
-    def add_figure(self, figure: FigureView) -> dict[str, Any]:
+    def add_figure(self, shown: FigureView, figure: Figure | None) -> dict[str, Any]:
         """Register a figure of the notebook; returns its form for the template."""
-        self.figures.append(figure)
-        return {"kind": "figure", "figure": figure, "n": len(self.figures)}
+        self.figures.append(shown)
+        if figure is not None:
+            self._drawn.append(figure)
+        return {"kind": "figure", "figure": shown, "n": len(self.figures)}
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The numbers before and after the act, from the notebook's figures."""
+        return pictures.compare(self._drawn, self.facts, self._before) if self.facts else ()
+
+    @property
+    def timeline(self) -> FigureView | None:
+        """The incident in lanes."""
+        return view(pictures.timeline(self.facts)) if self.facts else None
+
+    @property
+    def signals(self) -> FigureView | None:
+        """The notebook's own line figures on the timeline's scale."""
+        panels = pictures.signals(self._drawn, self.facts) if self.facts else None
+        return view(panels) if panels else None
+
+    @property
+    def durations(self) -> FigureView | None:
+        """How long this took among earlier incidents."""
+        strip = pictures.durations(self.facts) if self.facts else None
+        return view(strip) if strip else None
 
     @property
     def explore(self) -> bool:
@@ -119,6 +130,20 @@ class PageExporter(TemplateExporter):
     @default("file_extension")
     def _file_extension_default(self) -> str:
         return ".html" if self._markup else ".md"
+
+    def from_notebook_node(
+        self, nb: Any, resources: Any = None, **kw: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """Run the steps and render; the notebook given is left as it was.
+
+        nbconvert's own copies the whole notebook twice and validates it after each step, which
+        takes longer than everything else; the steps only replace what hangs on cells and outputs.
+        """
+        told = dict(resources or {})
+        copied = _copied(nb)
+        for step in self._preprocessors:
+            copied, told = step(copied, told)
+        return str(self.template.render(nb=copied, resources=told)), told
 
     def get_prefix_root_dirs(self) -> list[str]:
         """No template but ours: a file in a user's Jupyter folder does not change an export."""
@@ -182,6 +207,20 @@ def policy(*, explore: bool) -> str:
         f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def _copied(nb: Any) -> Any:
+    """A copy down to the outputs' data, whose values the steps replace but never change."""
+    cells = []
+    for cell in nb.cells:
+        made = NotebookNode(cell, metadata=NotebookNode(cell.metadata))
+        if "outputs" in cell:
+            made["outputs"] = [
+                NotebookNode(o, data=NotebookNode(o["data"])) if "data" in o else NotebookNode(o)
+                for o in cell.outputs
+            ]
+        cells.append(made)
+    return NotebookNode(nb, cells=cells)
 
 
 def _clock(moment: datetime | None) -> str:

@@ -11,9 +11,9 @@ from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from irkit.figures import MIME
+from irkit.figures import MIME, from_plotly
 from runner.export_clean import clean_html, clean_text, data_image, markdown
-from runner.export_figures import PLOTLY, recover, view_of_ours, view_of_plotly
+from runner.export_figures import PLOTLY, figure_of, recover, view_of_ours, view_of_plotly
 
 WIDGET: Final = "application/vnd.jupyter.widget-view+json"
 NOTE: Final = "application/vnd.irkit.note"
@@ -189,12 +189,13 @@ def _form(output: Any, page: Any, number: int) -> dict[str, Any] | None:
         }  # fmt: skip
     data = output.get("data", {})
     if MIME in data:
-        ours = view_of_ours(data[MIME], live=page.live)
+        ours = figure_of(data[MIME])
         if ours is not None:
-            return page.add_figure(ours)
+            return page.add_figure(view_of_ours(ours, live=page.live), ours)
     if PLOTLY in data:
         title = f"figure from cell {number}"
-        return page.add_figure(view_of_plotly(data[PLOTLY], title=title))
+        drawn = from_plotly(data[PLOTLY], title=title)
+        return page.add_figure(view_of_plotly(data[PLOTLY], drawn, title=title), drawn)
     return _plain_form(data, page, number)
 
 

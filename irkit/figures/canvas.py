@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from irkit.figures.theme import FONT, TOKENS, Theme, paint
 
@@ -239,21 +240,24 @@ class Canvas:
 
 
 def relative(points: Sequence[Point]) -> str:
-    """SVG path data through the points, rounded so that errors do not add up.
+    """SVG path data through the points, in whole tenths of a pixel so that errors do not add up.
 
     Example:
         >>> relative([(0, 0), (1, 2), (2, 2)])
         'M0 0l1 2 1 0'
     """
-    px, py = round(points[0][0], 1), round(points[0][1], 1)
-    out = [f"M{number(px)} {number(py)}l"]
-    first = True
+    px, py = round(points[0][0] * 10), round(points[0][1] * 10)
+    out = [f"M{_tenths(px)} {_tenths(py)}l"]
+    gap = ""
     for x, y in points[1:]:
-        nx, ny = round(x, 1), round(y, 1)
-        dx, dy = number(nx - px), number(ny - py)
-        out.append(
-            f"{'' if first or dx.startswith('-') else ' '}{dx}"
-            f"{'' if dy.startswith('-') else ' '}{dy}"
-        )
-        px, py, first = nx, ny, False
+        nx, ny = round(x * 10), round(y * 10)
+        dx, dy = _tenths(nx - px), _tenths(ny - py)
+        out.append(dx if dx[0] == "-" else gap + dx)
+        out.append(dy if dy[0] == "-" else " " + dy)
+        px, py, gap = nx, ny, " "
     return "".join(out)
+
+
+@lru_cache(maxsize=20_000)
+def _tenths(value: int) -> str:
+    return number(value / 10)

@@ -12,7 +12,7 @@ import msgspec
 
 from irkit.figures.base import Figure, Mark, Span
 from irkit.figures.charts import BarFigure, Bars, Box, BoxFigure, HeatFigure
-from irkit.figures.line import Line, LineFigure, Panels
+from irkit.figures.line import Line, LineFigure, Panels, Style
 from irkit.figures.plotlyjson import (
     all_read,
     axis_title,
@@ -20,13 +20,14 @@ from irkit.figures.plotlyjson import (
     floats,
     kind_of,
     moment,
+    moments,
     name_of,
     number,
     plain,
     text_of,
     values,
 )
-from irkit.figures.scale import reading
+from irkit.figures.scale import as_floats, reading
 
 _BINS: Final = 30
 _LINES: Final = ("scatter", "scattergl")
@@ -108,27 +109,28 @@ def _draw(
 def _lines(
     key: tuple[str, str], traces: list[dict[str, Any]], layout: dict[str, Any]
 ) -> Figure | None:
-    raw = [(values(t.get("x")), floats(values(t.get("y")))) for t in traces]
+    import numpy as np
+
+    raw = [(values(t.get("x")), values(t.get("y"))) for t in traces]
     raw = [(x or list(range(len(y))), y) for x, y in raw]
-    flat = [v for x, _ in raw for v in x if v is not None]
-    numeric = all_read(number, flat)
-    if not numeric and not all_read(moment, flat):
-        return _named_points(key, traces, raw, layout)
+    some = [v for x, _ in raw for v in x[:500] if v is not None]
+    numeric = all_read(number, some)
+    if not numeric and not all_read(moment, some):
+        return _named_points(key, traces, [(x, floats(y)) for x, y in raw], layout)
     read: Callable[[Any], float | None] = number if numeric else moment
     names = [name_of(t, i) for i, t in enumerate(traces)]
     lines = []
     for (x, y), trace, name in zip(raw, traces, names, strict=True):
-        pairs = [(read(a), b) for a, b in zip(x, y, strict=False) if a is not None]
-        good = [(a, b) for a, b in pairs if a is not None]
+        size = min(len(x), len(y))
+        xs = as_floats(x[:size]) if numeric else moments(x[:size])
+        good = np.isfinite(xs)
         mode = str(trace.get("mode", "lines"))
-        style: Any = "line"
+        style: Style = "line"
         if "lines" not in mode:
             style = "points"
         elif trace.get("fill", "none") not in ("none", None) or kind_of(trace) == "bar":
             style = "area"
-        lines.append(
-            Line(name=name, x=tuple(a for a, _ in good), y=tuple(b for _, b in good), style=style)
-        )
+        lines.append(Line.thin(name, xs[good], as_floats(y[:size])[good], style=style))
     marks, spans = _shapes(key, layout, read)
     return LineFigure(
         title=axis_title(layout, key[1]) or ", ".join(names[:3]),

@@ -10,20 +10,27 @@ import msgspec
 
 from irkit.figures.base import MARK_ROLES, Figure, Mark, Normal, Span, Table
 from irkit.figures.canvas import Canvas, fit, text_width, wrap
-from irkit.figures.scale import clock, decimate, ms, nice_ticks, reading, time_ticks
+from irkit.figures.scale import as_floats, clock, decimate, ms, nice_ticks, reading, time_ticks
 from irkit.figures.theme import DASHES, SERIES
 
 PANEL: Final = 120
 MOST_NAMED: Final = 4
+MOST_POINTS: Final = 1600
+Style = Literal["line", "points", "area"]
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One series: `x` in epoch milliseconds (or plain numbers), `y` with None where unknown."""
+    """One series: `x` in epoch milliseconds (or plain numbers), `y` with None where unknown.
+
+    A series that was thinned keeps how many values there were (`n`), and their `median`.
+    """
 
     name: str
     x: tuple[float, ...]
     y: tuple[float | None, ...]
-    style: Literal["line", "points", "area"] = "line"
+    style: Style = "line"
+    n: int | None = None
+    median: float | None = None
 
     @classmethod
     def of(
@@ -32,8 +39,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         times: Iterable[Any],
         values: Iterable[float | None],
         *,
-        style: Literal["line", "points", "area"] = "line",
-        points: int = 1600,
+        style: Style = "line",
+        points: int = MOST_POINTS,
     ) -> Line:
         """From aware datetimes (or a pandas index) and values; min/max decimated to `points`.
 
@@ -42,25 +49,38 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             >>> Line.of("5xx", [datetime(2026, 3, 1, tzinfo=UTC)], [0.3]).x
             (1772323200000.0,)
         """
-        if hasattr(times, "dtype"):
-            import numpy as np
+        import numpy as np
 
-            stamps = np.asarray(times, dtype="datetime64[ms]").astype("int64").astype(float)
-            xs: list[float] = stamps.tolist()
+        if hasattr(times, "dtype") and times.dtype.kind not in "if":
+            xs = np.asarray(times, dtype="datetime64[ms]").astype("int64").astype(float)
         else:
-            xs = [float(t) if isinstance(t, int | float) else float(ms(t)) for t in times]
-        ys = [None if v is None or not math.isfinite(v) else float(v) for v in values]
-        if len(xs) > points:
-            kept = decimate(xs, ys, min(xs), max(xs), points // 2)
-            pairs: list[tuple[float, float | None]] = []
-            for stretch in kept:
-                if pairs:
-                    pairs.append((stretch[0][0], None))
-                pairs += stretch
-            return cls(
-                name=name, style=style, x=tuple(p[0] for p in pairs), y=tuple(p[1] for p in pairs)
-            )
-        return cls(name=name, x=tuple(xs), y=tuple(ys), style=style)
+            xs = np.array([float(t) if isinstance(t, int | float) else float(ms(t)) for t in times])
+        return cls.thin(name, xs, as_floats(values), style=style, points=points)
+
+    @classmethod
+    def thin(
+        cls, name: str, xs: Any, ys: Any, *, style: Style = "line", points: int = MOST_POINTS
+    ) -> Line:
+        """From two float arrays, NaN where unknown; min/max decimated to `points`."""
+        import numpy as np
+
+        if len(xs) <= points:
+            known = [None if v != v or v in (math.inf, -math.inf) else v for v in ys.tolist()]
+            return cls(name=name, x=tuple(xs.tolist()), y=tuple(known), style=style)
+        good = ys[np.isfinite(ys)]
+        pairs: list[tuple[float, float | None]] = []
+        for stretch in decimate(xs, ys, float(xs.min()), float(xs.max()), points // 2):
+            if pairs:
+                pairs.append((stretch[0][0], None))
+            pairs += stretch
+        return cls(
+            name=name,
+            style=style,
+            x=tuple(p[0] for p in pairs),
+            y=tuple(p[1] for p in pairs),
+            n=len(good),
+            median=float(np.median(good)) if len(good) else None,
+        )
 
     def known(self) -> list[tuple[float, float]]:
         """The points that have a value."""
@@ -123,16 +143,17 @@ class LineFigure(Figure, frozen=True, kw_only=True, tag="line", omit_defaults=Tr
                 rows.append((line.name, "0", "unknown", "", "unknown", "", "unknown", "unknown"))
                 continue
             ys = sorted(y for _, y in known)
+            median = ys[len(ys) // 2] if line.median is None else line.median
             low, high = min(known, key=lambda p: p[1]), max(known, key=lambda p: p[1])
             rows.append(
                 (
                     line.name,
-                    str(len(known)),
+                    f"{line.n or len(known):,}",
                     reading(low[1], self.unit),
                     self._x(low[0]),
                     reading(high[1], self.unit),
                     self._x(high[0]),
-                    reading(ys[len(ys) // 2], self.unit),
+                    reading(median, self.unit),
                     reading(known[-1][1], self.unit),
                 )
             )
@@ -147,8 +168,7 @@ class LineFigure(Figure, frozen=True, kw_only=True, tag="line", omit_defaults=Tr
     def _describe(self) -> str:
         marks = [f"{m.label or m.kind} at {self._x(m.at)}" for m in self.marks[:12]]
         gaps = [f"no data {self._x(g.start)} to {self._x(g.end)}" for g in self.gaps[:6]]
-        lows = [f"{row[0]}: {row[2]} to {row[4]}" for row in self.table().rows[:6]]
-        return "; ".join([*lows, *marks, *gaps])
+        return "; ".join([*(line.name for line in self.lines[:6]), *marks, *gaps])
 
     def _draw(self, canvas: Canvas, top: float) -> float:
         frame = Frame.of(canvas, self.extent(), self.x_kind)

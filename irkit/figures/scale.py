@@ -146,6 +146,25 @@ def duration(seconds: float) -> str:
     return f"{sign}{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
+def as_floats(values: Any) -> Any:
+    """A float array of numbers, with NaN for None and for what is no number."""
+    import numpy as np
+
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+        return values.astype(float)
+    listed = list(values)
+    try:
+        read = np.array(listed, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        read = np.empty(0)
+    if read.shape == (len(listed),):
+        return read
+    return np.array(
+        [v if isinstance(v, int | float) and abs(v) < 1e300 else np.nan for v in listed],
+        dtype=float,
+    )
+
+
 def decimate(
     x: Sequence[float],
     y: Sequence[float | None],
@@ -164,11 +183,7 @@ def decimate(
     import numpy as np
 
     xs: Any = np.asarray(x, dtype=float)
-    ys: Any = (
-        np.array([np.nan if v is None else v for v in y], dtype=float)
-        if not isinstance(y, np.ndarray)
-        else y.astype(float)
-    )
+    ys: Any = as_floats(y)
     size = min(len(xs), len(ys))
     xs, ys = xs[:size], ys[:size]
     good = np.isfinite(xs) & np.isfinite(ys)
