@@ -134,7 +134,7 @@ def isolate(box: Box) -> Isolation:
             session = file.read()
     flags = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWIPC
     try:
-        _new_users(flags, root)
+        _new_users(flags, two=down)
     except OSError as refused:
         try:
             if not root:
@@ -200,8 +200,8 @@ def enclose(box: Box, isolation: Isolation) -> Confinement:
         missing.append(f"landlock ({error})")
     if not isolation.namespaces and abi < 6:
         missing.append("processes: signals reach others of this user")
-    if uid == 0 and not isolation.user:
-        missing.append("user: root's number, without its powers")
+    if uid == 0:
+        missing.append("user: root's number, without its powers (others cannot read this Python)")
     return Confinement(
         files=" and ".join(["a root of its own"] * own_root + [f"Landlock (ABI {abi})"] * (abi > 0))
         or "open",
@@ -245,12 +245,13 @@ def uid_outside() -> int:
     return available().uid
 
 
-def _new_users(flags: int, root: bool) -> None:
+def _new_users(flags: int, *, two: bool) -> None:
     """Unshare with a user namespace and fill in its maps.
 
-    Root's map has two entries, which only a process outside may write: hence the fork.
+    With `two`, root's map: root, to build, and `nobody`, to become.  Only a process outside may
+    write that: hence the fork.
     """
-    if not root:
+    if not two:
         user, group = os.geteuid(), os.getegid()
         linux.unshare(flags | linux.CLONE_NEWUSER)
         rootfs.write("/proc/self/setgroups", "deny")

@@ -35,8 +35,8 @@ OPEN = {
     *("own environment", "runner's environment", "any environment", "runner's files"),
     *("runner's root", "signal to the runner", "a file outside", "a folder outside"),
     *("writing outside", "writing code", "replacing code", "writing the journal"),
-    *("the engine's memory", "the engine's pipes", "a TCP server"),
-    *("a UDP server", "an abstract socket", "a Unix socket"),
+    *("the engine's pipes", "a TCP server", "a UDP server", "an abstract socket"),
+    "a Unix socket",
 }
 
 
@@ -139,7 +139,13 @@ def test_unconfined_the_attempts_succeed(targets: dict[str, Any], tmp_path: Path
     assert reached["a file outside"] == CANARY
     if os.geteuid() == 0:
         assert reached["runner's memory"] == CANARY
-        assert {"being root", "powers", "kernel settings", "new namespaces"} <= set(reached)
+        assert {
+            "the engine's memory",
+            "being root",
+            "powers",
+            "kernel settings",
+            "new namespaces",
+        } <= set(reached)
 
 
 def test_a_hostile_cell_reaches_nothing(run: Any, targets: dict[str, Any]) -> None:

@@ -18,12 +18,15 @@ import pytest
 from runs_seen import alive, executed, printed
 from test_confinement import HOSTILE, script, serve, targets  # noqa: F401 - fixtures
 
+import irkit
+import runner
+from runner.confine import available
 from runner.launch import Limits, RunResult, RunSpec
 
 ELSEWHERE = str(Path(__file__).parent / "elsewhere.py")
 
 
-def there(how: str, runbook: Path) -> RunResult:
+def there(how: str, runbook: Path, code: Path | None = None) -> RunResult:
     made = runbook.parent / "made"
     made.mkdir()
     made.chmod(0o777)
@@ -34,6 +37,7 @@ def there(how: str, runbook: Path) -> RunResult:
         capture_output=True,
         text=True,
         timeout=60,
+        env=os.environ | ({"PYTHONPATH": str(code)} if code else {}),
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -83,6 +87,24 @@ def test_started_by_a_user_a_run_is_confined_as_well(
     assert executed(result).metadata.irkit.status == "succeeded"
 
 
+def test_code_that_only_its_owner_can_read_runs_and_the_result_says_so(
+    write: Any,
+    targets: dict[str, Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    code = tmp_path / "code"
+    for package in (irkit, runner):
+        source = Path(str(package.__file__)).parent
+        ignored = shutil.ignore_patterns("__pycache__", "demo", "web", "*.json*")
+        shutil.copytree(source, code / source.name, ignore=ignored)
+    (code / "runner" / "__init__.py").chmod(0o600)
+    result = there("here", write(script(targets)), code)
+    assert result.status == "succeeded", result.error_text
+    reached = json.loads(printed(result))
+    assert set(reached) <= {"refused"} or not available().complete
+    assert ("root's number" in str(result.confinement.missing)) == (os.geteuid() == 0)
+
+
 def test_nothing_survives_a_runner_that_is_killed(write: Any, tmp_path: Path) -> None:
     marker = f"76543.{os.getpid()}"
     runbook = write(
@@ -95,14 +117,14 @@ def test_nothing_survives_a_runner_that_is_killed(write: Any, tmp_path: Path) ->
         folder=str(tmp_path / "run-0"),
         limits=Limits(wall_seconds=120),
     )
-    runner = subprocess.Popen([sys.executable, ELSEWHERE, "here", msgspec.json.encode(spec)])
+    process = subprocess.Popen([sys.executable, ELSEWHERE, "here", msgspec.json.encode(spec)])
     try:
         until(lambda: alive(marker), "the run's own child appears")
-        family = psutil.Process(runner.pid).children(recursive=True)
+        family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) >= 4  # the two of the run, its kernel, and what the cell started
     finally:
-        runner.send_signal(signal.SIGKILL)
-        runner.wait()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     until(lambda: not alive(marker), "what the cell started is gone")
     until(lambda: not any(living(process) for process in family), "the whole run is gone")
 
