@@ -228,5 +228,6 @@ def suspects_of(inc: Incident) -> Suspects:
     return Suspects(
         suspects=found.suspects, ruled_out=found.ruled_out, gaps=gaps, onset=found.onset,
         method=found.method, looks=looked.looks,
+        newest={d.service: d.version for d in looked.deploys},
         confirmed=frozenset(p.plan.target for p in inc.acts.plans if p.status == "recovered"),
     )  # fmt: skip

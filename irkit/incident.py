@@ -11,6 +11,7 @@ from irkit.model.catalog import Catalog, Service
 from irkit.model.event import Event
 from irkit.model.incident import IncidentState, fold
 from irkit.model.window import Window, parse_time
+from irkit.questions import Once
 
 if TYPE_CHECKING:
     from irkit.actions.actions import Act, Actions, NoAct
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from irkit.logs.logs import Logs
     from irkit.logs.patterns import Patterns
     from irkit.metrics.metrics import Marked, Metrics
+    from irkit.metrics.signals import Signals
     from irkit.model.action import Argument
     from irkit.session import Session
-    from irkit.metrics.signals import Signals
     from irkit.suspects import NothingStandsOut, Suspects, TopSuspect
     from irkit.timeline import Timeline
 
@@ -68,7 +69,7 @@ class Incident:
     """
 
     def __init__(self, session: Session, *, id: str, service: str, since: str) -> None:
-        self.session = session
+        self.session: Session = Once(session)
         briefing = session.briefing
         self.catalog: Catalog = briefing.catalog
         self.now: datetime = briefing.now
@@ -300,9 +301,12 @@ class Incident:
                 f"an act on {', '.join(sorted(done))} was verified already; look again first"
             )
         try:
-            return self.act("rollback", service=suspect.service, to="previous")
+            act = self.act("rollback", service=suspect.service, to="previous")
         except NotFound as why:
             return NoAct(str(why))
+        if not act.addresses(suspect):
+            return NoAct(f"{suspect.change} is no longer the newest change of {suspect.service}")
+        return act
 
     @property
     def acts(self) -> Acts:

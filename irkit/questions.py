@@ -21,11 +21,43 @@ if TYPE_CHECKING:
     from irkit.health import HttpReply
     from irkit.logs.logs import Logs
     from irkit.metrics.metrics import Metrics
-    from irkit.session import Session
+    from irkit.session import Briefing, Session
 
 POINTS: Final = 1200
+_OF_THE_PAST: Final = ("range", "search", "history")
 _ROUND: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 Values = Mapping[str, str | int | float]
+
+
+class Once:
+    """A session that asks the same question about the past only once.
+
+    Windows end at the frozen now, so the answer would be the same; a failed look is asked again,
+    and so is what is about this moment (`instant`, `get`).
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._replies: dict[str, Reply] = {}
+        self.propose, self.say, self.note = session.propose, session.say, session.note
+        self.events = session.events
+
+    @property
+    def briefing(self) -> Briefing:
+        """What the session was told at the start."""
+        return self._session.briefing
+
+    def look(self, request: Request) -> Reply:
+        """Ask, or give the reply that is known already."""
+        if request.op not in _OF_THE_PAST:
+            return self._session.look(request)
+        key = request.key(self.briefing.now)
+        known = self._replies.get(key)
+        if known is None:
+            known = self._session.look(request)
+            if not known.error:
+                self._replies[key] = known
+        return known
 
 
 def ask(session: Session, request: Request) -> tuple[Any, Reply]:

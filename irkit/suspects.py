@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -118,7 +118,8 @@ NOTHING: Final = NothingStandsOut()
 class Suspects(display.Shown):
     """What probably broke, most suspect first, with what was ruled out and what is missing.
 
-    `top` is the first, or an object that is false and says that nothing stands out.
+    `top` is the first, or an object that is false and says that nothing stands out.  `newest` is
+    the version of each service's last deploy, as far as the deploy sources know.
     """
 
     suspects: tuple[Suspect, ...]
@@ -128,6 +129,7 @@ class Suspects(display.Shown):
     method: str = ""
     looks: int = 0
     confirmed: frozenset[str] = frozenset()
+    newest: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[TopSuspect]:
         for one in self.suspects:

@@ -15,6 +15,7 @@ from irkit import display
 from irkit.actions.shown import Outcome, Planned
 from irkit.errors import IrkitError, NeedsRunner, NotFound, Refused
 from irkit.model.action import Argument, plan_key
+from irkit.model.incident import PlanState
 from irkit.session import Ask, Proposal
 from irkit.suspects import NOTHING, NothingStandsOut, TopSuspect
 
@@ -98,11 +99,18 @@ class Act(display.Shown):
     def addresses(self, suspect: TopSuspect | NothingStandsOut) -> bool:
         """Whether this act takes away what the suspect names; false where nothing stands out.
 
-        The service must be the suspect's own, and a rollback needs a change to take back.
+        The service must be the suspect's own.  A rollback needs a suspected change, which must be
+        the service's newest one, or else it would take back another; or the same act was made
+        already in this incident.
         """
         if isinstance(suspect, NothingStandsOut) or suspect.service != self.service:
             return False
-        return bool(suspect.change) if self.action == "rollback" else True
+        if self.action != "rollback":
+            return True
+        named = self._incident.named
+        newest = named.newest.get(self.service, "") if named else ""
+        current = not newest or suspect.change.split()[-1:] == [newest]
+        return bool(suspect.change) and (current or self._earlier() is not None)
 
     def plan(self) -> Planned:
         """What the act would change, how far it reaches, how it is undone; computed by the runner.
@@ -141,16 +149,20 @@ class Act(display.Shown):
         try:
             return inc.session.propose(ask), ""
         except NeedsRunner as why:
-            # Offline the ledger still tells what came of the same act.
-            state = inc.state
-            key = plan_key(state.id, self.action, self.service, self.arguments) if state else ""
-            earlier = state.plan_for(key) if state else None
+            earlier = self._earlier()  # offline the ledger still tells what came of the same act
             plan = earlier.plan if earlier else None
             return Proposal(plan=plan, state=earlier, url=inc.session.briefing.url), str(why)
         except Refused as why:
             return Proposal(refused=why.reason, reason=str(why)), ""
         except IrkitError as why:
             return Proposal(), str(why)
+
+    def _earlier(self) -> PlanState | None:
+        """The same act in this incident's ledger, if it was ever proposed."""
+        state = self._incident.state
+        if state is None:
+            return None
+        return state.plan_for(plan_key(state.id, self.action, self.service, self.arguments))
 
     def _sentence(self) -> str:
         return f"{self._title}; .plan() shows what it would do, .run() proposes it"

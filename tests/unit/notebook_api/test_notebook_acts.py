@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from notebook_world import (
     DEPLOY,
@@ -106,6 +108,17 @@ def test_an_act_addresses_its_own_service_and_a_rollback_needs_a_change() -> Non
     assert not inc.actions.rollback(to="previous").addresses(named(change="").top)
     assert not inc.fix(named(change="").top)
     assert inc.fix(named().top).addresses(named().top)
+
+
+def test_a_rollback_does_not_take_back_another_change_than_the_suspected() -> None:
+    since = replace(named(), newest={"checkout": "1.4.3"})
+    inc = world(MemorySession(events=chain(*OPENED)), since)
+    assert not inc.actions.rollback(to="previous").addresses(since.top)
+    assert "no longer the newest change" in repr(inc.fix(since.top))
+    current = replace(named(), newest={"checkout": "1.4.2"})
+    assert world(MemorySession(), current).fix(current.top)
+    rolled_back = replace(named(), newest={"checkout": "1.4.1"})
+    assert world(MemorySession(events=acted()), rolled_back).fix(rolled_back.top)
 
 
 def test_an_unknown_action_names_the_closest() -> None:
