@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from irkit.config import IntegrationConfig, SecretField
+from irkit.errors import ConfigError, LookFailed
 from irkit.http import Answer, Caller
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -85,16 +87,25 @@ class WebConfig(IntegrationConfig):
         return tuple(secret.reveal() for secret in held if secret is not None)
 
     def call(self, method: str, path: str, *, form: dict[str, str] | None = None) -> Answer:
-        """One call below `url`, with the credential."""
-        import base64
+        """One call below `url`, with the credential.
 
-        headers = {**self.headers, **{n: s.reveal() for n, s in self.secret_headers.items()}}
+        Raises:
+            LookFailed: no answer, or a secret that cannot be read.
+        """
+        try:
+            headers = {**self.headers, **self._credential()}
+        except ConfigError as why:
+            raise LookFailed(why.what, on=why.on, next=why.next) from None
+        return self._caller.call(method, self.url + path, headers=headers, form=form)
+
+    def _credential(self) -> dict[str, str]:
+        shown = {name: secret.reveal() for name, secret in self.secret_headers.items()}
         if self.token:
-            headers["Authorization"] = f"Bearer {self.token.reveal()}"
+            shown["Authorization"] = f"Bearer {self.token.reveal()}"
         if self.password:
             pair = f"{self.username}:{self.password.reveal()}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        return self._caller.call(method, self.url + path, headers=headers, form=form)
+            shown["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        return shown
 
     @cached_property
     def _caller(self) -> Caller:

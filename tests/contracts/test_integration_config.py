@@ -89,7 +89,10 @@ def test_every_type_has_its_ports(name: str, ports: tuple[type, ...], tmp_path: 
     [
         ("p: {type: prometheus, url: 'http://u:hunter2@p'}", "integrations.p.url"),
         ("p: {type: prometheus, url: 'http://p', token: hunter2}", "env:NAME"),
-        ("p: {type: prometheus, url: 'http://p', headers: {Authorization: hunter2}}", "secret_headers"),
+        (
+            "p: {type: prometheus, url: 'http://p', headers: {Authorization: hunter2}}",
+            "secret_headers",
+        ),
         ("p: {type: prometheus, url: 'http://p', user: x}", "unknown key"),
         ("p: {type: jsonl, root: /x, glob: ../*}", "below root"),
         ("p: {type: script, apply: ['a {version}', '{key}'], history: h}", "whole word"),

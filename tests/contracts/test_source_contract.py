@@ -110,7 +110,6 @@ def git(tmp_path: Path) -> Iterator[SourceCase]:
         broken={
             "no repository": Git(type="git", path=tmp_path / "none"),
             "no branch": Git(type="git", path=tmp_path, branch="nobody"),
-            "slow": Git(type="git", path=tmp_path, timeout=timedelta(0)),
         },
     )
 

@@ -115,3 +115,13 @@ def test_a_branch_is_no_option(tmp_path: Path, name: str) -> None:
 def test_a_folder_without_a_repository(tmp_path: Path) -> None:
     with pytest.raises(LookFailed, match="not a git repository"):
         Git(type="git", path=tmp_path).fetch(look())
+
+
+def test_a_git_that_hangs_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = tmp_path / "git"
+    hanging.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LookFailed, match="did not end within") as failure:
+        Git(type="git", path=tmp_path, timeout=timedelta(seconds=1)).fetch(look())
+    assert failure.value.retryable
