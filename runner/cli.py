@@ -11,25 +11,43 @@ import click
 from irkit.errors import IrkitError
 
 COMMANDS = {
-    "demo": "runner.commands.demo:demo",
-    "shop": "runner.commands.demo:shop",
-    "init": "runner.commands.setup:init",
-    "check": "runner.commands.setup:check",
-    "route": "runner.commands.setup:route",
-    "serve": "runner.commands.serve:serve",
-    "run": "runner.commands.run:run",
-    "replay": "runner.commands.run:replay",
-    "lab": "runner.commands.run:lab",
-    "incidents": "runner.commands.incidents:incidents",
-    "show": "runner.commands.incidents:show",
-    "ack": "runner.commands.incidents:ack",
-    "note": "runner.commands.incidents:note",
-    "resolve": "runner.commands.incidents:resolve",
-    "verify": "runner.commands.incidents:verify",
-    "postmortem": "runner.commands.incidents:postmortem",
-    "approvals": "runner.commands.approvals:approvals",
-    "approve": "runner.commands.approvals:approve",
-    "deny": "runner.commands.approvals:deny",
+    "demo": ("runner.commands.demo:demo", "Watch an alert become a post-mortem; needs no servers."),
+    "shop": ("runner.commands.demo:shop", "Start a small real system to break."),
+    "init": (
+        "runner.commands.setup:init",
+        "Make a repository of your own: config, a runbook, its test, CI.",
+    ),
+    "check": (
+        "runner.commands.setup:check",
+        "Check the config, runbooks and what this machine can confine.",
+    ),
+    "route": ("runner.commands.setup:route", "Show where a sample alert would go, and why."),
+    "serve": (
+        "runner.commands.serve:serve",
+        "The runner: receive alerts, run runbooks, ask, apply, verify.",
+    ),
+    "run": ("runner.commands.run:run", "Execute any notebook once, without a server."),
+    "replay": ("runner.commands.run:replay", "Execute an incident's run again, offline."),
+    "lab": ("runner.commands.run:lab", "Open JupyterLab on an incident's notebook."),
+    "incidents": ("runner.commands.incidents:incidents", "List incidents."),
+    "show": (
+        "runner.commands.incidents:show",
+        "Show an incident: state, times, runs, plans, timeline.",
+    ),
+    "ack": ("runner.commands.incidents:ack", "Take an incident."),
+    "note": ("runner.commands.incidents:note", "Write a remark into the record."),
+    "resolve": ("runner.commands.incidents:resolve", "Close an incident by hand."),
+    "verify": ("runner.commands.incidents:verify", "Find what was changed in the record."),
+    "postmortem": (
+        "runner.commands.incidents:postmortem",
+        "Write the post-mortem again after edits.",
+    ),
+    "approvals": (
+        "runner.commands.approvals:approvals",
+        "List the plans that wait for a decision.",
+    ),
+    "approve": ("runner.commands.approvals:approve", "Allow a plan."),
+    "deny": ("runner.commands.approvals:deny", "Refuse a plan."),
 }
 
 
@@ -44,9 +62,13 @@ class _Group(click.Group):
 
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
