@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from irkit.figures.theme import FONT, TOKENS, Theme, paint
 
@@ -97,21 +98,20 @@ class Canvas:
             f'stroke-width="{number(width)}" stroke-linejoin="round"{dashes} d="{d}"/>'
         )
 
-    def polyline(
-        self, points: Sequence[Point], role: str, *, width: float = 1.75, dash: str = ""
-    ) -> None:
-        """A line through many points, in relative coordinates because that is shortest."""
-        if len(points) == 1:
-            self.dot(points[0], 2, role)
-        elif points:
-            self.path(relative(points), role, width=width, dash=dash)
+    def curve(self, x: Any, y: Any, role: str, *, width: float = 1.75, dash: str = "") -> None:
+        """A line through many points, given as arrays of pixels."""
+        if len(x) == 1:
+            self.dot((float(x[0]), float(y[0])), 2, role)
+        elif len(x):
+            self.path(relative(x, y), role, width=width, dash=dash)
 
-    def area(self, points: Sequence[Point], base: float, role: str, opacity: float = 0.25) -> None:
+    def area(self, x: Any, y: Any, base: float, role: str, opacity: float = 0.25) -> None:
         """The ground between a line and `base` (a y coordinate)."""
-        if len(points) > 1:
-            d = relative([(points[0][0], base), *points, (points[-1][0], base)]) + "z"
+        if len(x) > 1:
+            foot = f"V{number(base)}H{number(float(x[0]))}z"
             self._parts.append(
-                f'<path {paint(role, self.theme)} fill-opacity="{opacity}" d="{d}"/>'
+                f'<path {paint(role, self.theme)} fill-opacity="{opacity}" '
+                f'd="{relative(x, y)}{foot}"/>'
             )
 
     def rect(
@@ -239,23 +239,19 @@ class Canvas:
         return f"{start}><title>{escape(note)}</title></{tag}>" if note else f"{start}/>"
 
 
-def relative(points: Sequence[Point]) -> str:
+def relative(x: Any, y: Any) -> str:
     """SVG path data through the points, in whole tenths of a pixel so that errors do not add up.
 
     Example:
-        >>> relative([(0, 0), (1, 2), (2, 2)])
+        >>> relative([0, 1, 2], [0, 2, 2])
         'M0 0l1 2 1 0'
     """
-    px, py = round(points[0][0] * 10), round(points[0][1] * 10)
-    out = [f"M{_tenths(px)} {_tenths(py)}l"]
-    gap = ""
-    for x, y in points[1:]:
-        nx, ny = round(x * 10), round(y * 10)
-        dx, dy = _tenths(nx - px), _tenths(ny - py)
-        out.append(dx if dx[0] == "-" else gap + dx)
-        out.append(dy if dy[0] == "-" else " " + dy)
-        px, py, gap = nx, ny, " "
-    return "".join(out)
+    import numpy as np
+
+    tenths = np.rint(np.array([x, y]) * 10).astype(int)
+    start = f"M{_tenths(int(tenths[0, 0]))} {_tenths(int(tenths[1, 0]))}l"
+    steps = " ".join(map(_tenths, np.diff(tenths).T.ravel().tolist()))
+    return start + steps.replace(" -", "-")
 
 
 @lru_cache(maxsize=20_000)

@@ -10,7 +10,16 @@ import msgspec
 
 from irkit.figures.base import MARK_ROLES, Figure, Mark, Normal, Span, Table
 from irkit.figures.canvas import Canvas, fit, text_width, wrap
-from irkit.figures.scale import as_floats, clock, decimate, ms, nice_ticks, reading, time_ticks
+from irkit.figures.scale import (
+    as_floats,
+    clock,
+    decimate,
+    ms,
+    nice_ticks,
+    reading,
+    stretches,
+    time_ticks,
+)
 from irkit.figures.theme import DASHES, SERIES
 
 PANEL: Final = 120
@@ -87,7 +96,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return [
             (x, y)
             for x, y in zip(self.x, self.y, strict=False)
-            if y is not None and math.isfinite(y) and math.isfinite(x)
+            if y is not None and -math.inf < y < math.inf and -math.inf < x < math.inf
         ]
 
 
@@ -224,8 +233,8 @@ class Frame(msgspec.Struct, frozen=True):
         narrow = canvas.width < 600
         return cls(44 if narrow else 64, canvas.width - (86 if narrow else 120), *extent, kind)
 
-    def x(self, value: float) -> float:
-        """The pixel of a value."""
+    def x(self, value: Any) -> Any:
+        """The pixel of a value, or the pixels of an array of them."""
         return self.left + (value - self.lo) / max(self.hi - self.lo, 1e-12) * (
             self.right - self.left
         )
@@ -250,7 +259,7 @@ def draw_panel(
     ticks = nice_ticks(lo, hi, 3)
     low, high = ticks[0], ticks[-1]
 
-    def py(value: float) -> float:
+    def py(value: Any) -> Any:
         return bottom - (value - low) / (high - low) * PANEL
 
     if figure.normal:
@@ -288,18 +297,18 @@ def draw_panel(
     for i, line in reversed(list(enumerate(lines))):
         named = i < MOST_NAMED
         role, dash = (SERIES[i], DASHES[i]) if named else ("control", "")
-        stretches = decimate(line.x, line.y, frame.lo, frame.hi, buckets, breaks)
-        for stretch in stretches:
-            points = [(frame.x(x), py(y)) for x, y in stretch]
+        found = stretches(line.x, line.y, frame.lo, frame.hi, buckets, breaks)
+        for xs, ys in found:
+            px, py_ = frame.x(xs), py(ys)
             if line.style == "points":
-                for point in points[:400]:
+                for point in list(zip(px.tolist(), py_.tolist(), strict=True))[:400]:
                     canvas.dot(point, 2, role)
                 continue
             if line.style == "area":
-                canvas.area(points, py(max(low, 0)), role)
-            canvas.polyline(points, role, width=1.75 if named else 1, dash=dash)
-        if named and stretches:
-            ends.append((py(stretches[-1][-1][1]), line.name, role))
+                canvas.area(px, py_, py(max(low, 0)), role)
+            canvas.curve(px, py_, role, width=1.75 if named else 1, dash=dash)
+        if named and found:
+            ends.append((float(py(found[-1][1][-1])), line.name, role))
     _draw_names(canvas, ends, frame, top, bottom, len(lines))
     return bottom
 

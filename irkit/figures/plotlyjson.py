@@ -29,6 +29,7 @@ _DTYPES: Final = {
     "u8": "<u8",
 }
 _FORM = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?"
+_SAMPLE: Final = 200
 _MOST_POINTS: Final = 2_000_000
 
 
@@ -146,5 +147,5 @@ def all_read(read: Callable[[Any], float | None], items: list[Any]) -> bool:
     """Whether nearly every item can be read that way (a stray blank does not change a scale)."""
     if not items:
         return read is number
-    good = sum(read(v) is not None for v in items[:500])
-    return good >= 0.95 * min(len(items), 500)
+    good = sum(read(v) is not None for v in items[:_SAMPLE])
+    return good >= 0.95 * min(len(items), _SAMPLE)

@@ -173,7 +173,25 @@ def decimate(
     buckets: int,
     breaks: Sequence[tuple[float, float]] = (),
 ) -> list[list[tuple[float, float]]]:
-    """The smallest and largest point of each bucket, as unbroken stretches.
+    """The points of `stretches` as pairs.
+
+    Example:
+        >>> decimate([0, 1, 2, 3], [5, None, 7, 8], 0, 3, 10)
+        [[(0.0, 5.0)], [(2.0, 7.0), (3.0, 8.0)]]
+    """
+    found = stretches(x, y, lo, hi, buckets, breaks)
+    return [list(zip(px.tolist(), py.tolist(), strict=True)) for px, py in found]
+
+
+def stretches(
+    x: Any,
+    y: Any,
+    lo: float,
+    hi: float,
+    buckets: int,
+    breaks: Sequence[tuple[float, float]] = (),
+) -> list[tuple[Any, Any]]:
+    """The smallest and largest point of each bucket, as arrays of x and y, one for each stretch.
 
     No peak is lost: within each of `buckets` equal slices of `lo` to `hi` the minimum and the
     maximum are kept, in their order.  A value that is missing, or a break between two points,
@@ -208,7 +226,4 @@ def decimate(
         every = math.ceil(len(kx) / (2 * buckets))
         kx, ky, ks = kx[::every], ky[::every], ks[::every]
     cuts = np.flatnonzero(np.diff(ks)) + 1
-    return [
-        list(zip(px.tolist(), py.tolist(), strict=True))
-        for px, py in zip(np.split(kx, cuts), np.split(ky, cuts), strict=True)
-    ]
+    return list(zip(np.split(kx, cuts), np.split(ky, cuts), strict=True))

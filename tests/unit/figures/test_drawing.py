@@ -200,7 +200,9 @@ def test_time_ticks_are_few_round_and_inside(lo, span, most):
 def test_relative_paths_do_not_drift(points):
     import re
 
-    numbers = [float(n) for n in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", relative(points))]
+    numbers = [
+        float(n) for n in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", relative(*zip(*points, strict=True)))
+    ]
     x, y = numbers[0] + sum(numbers[2::2]), numbers[1] + sum(numbers[3::2])
     assert x == pytest.approx(points[-1][0], abs=0.06)
     assert y == pytest.approx(points[-1][1], abs=0.06)
