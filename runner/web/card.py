@@ -95,7 +95,7 @@ def card(
     word = strength(suspect, state) if suspect else "untested"
     contrary = plan.contrary
     if not contrary and suspect and suspect.findings_against:
-        contrary = _finding(suspect.findings_against[0])
+        contrary = finding(suspect.findings_against[0])
     left = max(0, int((plan.expires_at - now).total_seconds()))
     return Card(
         id=plan.id,
@@ -104,18 +104,18 @@ def card(
         role=role,
         status_words=words,
         waiting=waiting,
-        title=f"{plan.title}{where}",
+        title=plan.title,
         verb=plan.action.replace("_", " "),
         diff=plan.change.diff,
         reach=f"{plan.blast.instances} of {plan.blast.of} instances{where}",
         dependants=plan.blast.dependants,
         reason=plan.reason,
-        suspect=plan.suspect or (suspect.sentence if suspect else ""),
+        suspect=suspect.sentence if suspect else plan.suspect,
         strength=word,
         strength_means=MEANING[word],
         contrary=contrary,
         gaps=plan.gaps,
-        findings=tuple(_finding(f) for f in suspect.findings_for[:MOST_FINDINGS])
+        findings=tuple(finding(f) for f in suspect.findings_for[:MOST_FINDINGS])
         if suspect
         else (),
         evidence=plan.evidence,
@@ -155,11 +155,12 @@ def _suspect(known: PlanState, state: IncidentState) -> Suspect | None:
     return next((s for s in state.suspects if s.service == known.plan.target), None)
 
 
-def _finding(finding: Finding) -> str:
-    if finding.before is None or finding.after is None:
-        return finding.sentence
-    was, now = reading(finding.before, finding.unit), reading(finding.after, finding.unit)
-    return f"{finding.sentence} ({was} -> {now})"
+def finding(found: Finding) -> str:
+    """A finding with its two numbers, where it has them."""
+    if found.before is None or found.after is None:
+        return found.sentence
+    was, now = reading(found.before, found.unit), reading(found.after, found.unit)
+    return f"{found.sentence} ({was} -> {now})"
 
 
 def _undo(known: PlanState) -> str:
@@ -170,11 +171,11 @@ def _undo(known: PlanState) -> str:
 
 def _otherwise(known: PlanState, state: IncidentState) -> str:
     firing = len(state.firing)
-    alerts = f"{firing} alert{'' if firing == 1 else 's'}" if firing else "nothing"
+    alerts = "1 alert keeps" if firing == 1 else f"{firing or 'no'} alerts keep"
     taken = state.acked_by.removeprefix("person:")
     who = f"{taken} is asked to look" if taken else "this page asks for a person"
     return (
-        f"If nobody acts, {alerts} keeps firing; at {clock(known.plan.expires_at)} the plan "
+        f"If nobody acts, {alerts} firing; at {clock(known.plan.expires_at)} the plan "
         f"expires, nothing is applied, and {who}."
     )
 

@@ -51,7 +51,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self.environment.filters.update(
-            line=lambda text, most=400: one_line(str(text), most),
+            line=lambda text, most=400: one_line(str(text), most).replace(" -> ", " \N{RIGHTWARDS ARROW} "),
             web=lambda url: url if str(url).startswith(("https://", "http://")) else "",
             name=lambda principal: str(principal).removeprefix("person:"),
         )
@@ -387,6 +387,7 @@ def _incident(
         cards=[_card(runner, p, state, session.person) for p in cards.order(state.plans)],
         runs=runs,
         reading=view.last_reading(events, state),
+        alerts=view.alerts(state),
         suspects=view.suspects(state),
         gaps=view.gaps(events),
         times=view.times(state),

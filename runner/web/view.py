@@ -9,14 +9,14 @@ from irkit.figures.scale import reading
 from irkit.model import event as ev
 from irkit.model.base import Value
 from irkit.model.event import Event
-from irkit.model.incident import IncidentState, RunState
+from irkit.model.incident import AlertState, IncidentState, RunState
 from irkit.model.times import four_times
 from irkit.model.window import format_duration
 from irkit.postmortem.fold import strength
 from irkit.postmortem.values import MEANING
 from irkit.timeline import Entry, entries, folded
 from runner.execute import Live
-from runner.web.card import version
+from runner.web.card import finding, version
 from runner.web.shape import Progress
 
 # Severity and state are a sign and a word, and a colour only besides.
@@ -162,6 +162,15 @@ def last_reading(events: Sequence[Event], state: IncidentState) -> Reading | Non
     return None
 
 
+def alerts(state: IncidentState) -> tuple[tuple[AlertState, int], ...]:
+    """The alerts, firing first; those of one name on one service as one, with their number."""
+    alike: dict[tuple[bool, str, str], list[AlertState]] = {}
+    for known in sorted(state.alerts.values(), key=lambda k: (not k.alert.firing, k.stored_at)):
+        alert = known.alert
+        alike.setdefault((alert.firing, alert.name, alert.service), []).append(known)
+    return tuple((group[0], len(group)) for group in alike.values())
+
+
 def suspects(state: IncidentState) -> tuple[SuspectView, ...]:
     """The suspects, strongest first, each with its fixed word."""
     found = []
@@ -172,8 +181,8 @@ def suspects(state: IncidentState) -> tuple[SuspectView, ...]:
                 sentence=one.sentence,
                 word=word,
                 means=MEANING[word],
-                backing=tuple(f.sentence for f in one.findings_for),
-                against=tuple(f.sentence for f in one.findings_against),
+                backing=tuple(finding(f) for f in one.findings_for),
+                against=tuple(finding(f) for f in one.findings_against),
             )
         )
     return tuple(found)

@@ -139,7 +139,7 @@ def plan_of(runner: Runner, incident: str, **changes: Any) -> Plan:
     given: dict[str, Any] = {
         "id": "P-1a2b3c4d", "key": "k1", "incident": incident, "action": "rollback",
         "integration": "deploys", "target": "checkout",
-        "change": Change(what="Roll back checkout", current="2.41", target="2.40",
+        "change": Change(what="checkout", current="2.41", target="2.40",
                          diff="-image: checkout:2.41\n+image: checkout:2.40"),
         "blast": BlastRadius(instances=3, of=3, dependants=("storefront",), environment="prod-eu"),
         "undo": Undo(how="deploy 2.41 again", action="deploy", seconds=40),

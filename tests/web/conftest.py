@@ -1,0 +1,101 @@
+"""A runner, an application on it, and clients that are logged in or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import scene
+from fastapi import FastAPI
+from runner.app import create_app
+from runner.service import Runner
+from runner.web.login import Login
+
+BASE = "http://127.0.0.1:8400"
+
+
+class Client:
+    """Asks the application in process, one request at a time, and keeps cookies as a browser."""
+
+    def __init__(self, app: FastAPI, **headers: str) -> None:
+        self.app, self.headers, self.cookies = app, headers, httpx.Cookies()
+
+    def request(self, method: str, path: str, **given: Any) -> httpx.Response:
+        """One request; redirects are not followed."""
+
+        async def go() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(
+                transport=transport, base_url=BASE, cookies=self.cookies
+            ) as client:
+                headers = self.headers | given.pop("headers", {})
+                answer = await client.request(method, path, headers=headers, **given)
+                self.cookies.update(client.cookies)
+                return answer
+
+        return asyncio.run(go())
+
+    def get(self, path: str, **given: Any) -> httpx.Response:
+        """GET."""
+        return self.request("GET", path, **given)
+
+    def post(self, path: str, **given: Any) -> httpx.Response:
+        """POST."""
+        return self.request("POST", path, **given)
+
+    @property
+    def csrf(self) -> str:
+        """The token that forms of this session carry."""
+        session = self.app.state.site.login.find(self.cookies.get("irkit") or "")
+        assert session
+        return str(session.csrf)
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
+    """A runner that is not started."""
+    for name, value in scene.environment().items():
+        monkeypatch.setenv(name, value)
+    made = scene.runner_in(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def login(runner: Runner) -> Login:
+    """Where sessions are kept."""
+    return Login(runner.clock)
+
+
+@pytest.fixture
+def app(runner: Runner, login: Login) -> FastAPI:
+    """The application."""
+    return create_app(runner, login=login)
+
+
+@pytest.fixture
+def stranger(app: FastAPI) -> Client:
+    """A client that is not logged in."""
+    return Client(app)
+
+
+@pytest.fixture
+def browser(app: FastAPI, login: Login) -> Callable[[str], Client]:
+    """Gives a client that is logged in as a person."""
+
+    def make(name: str) -> Client:
+        client = Client(app)
+        client.cookies.set("irkit", login.open(f"person:{name}"), domain="127.0.0.1")
+        return client
+
+    return make
+
+
+@pytest.fixture
+def program(app: FastAPI) -> Callable[[str], Client]:
+    """Gives a client that shows a person's token."""
+    return lambda name: Client(app, authorization=f"Bearer {scene.TOKENS[name]}")
