@@ -1,0 +1,206 @@
+"""The evidence on every service as numbers: one row per service, one column per kind of sign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from irkit.diagnosis.inputs import Inputs
+from irkit.diagnosis.kinds import KINDS, kind_of
+from irkit.diagnosis.moves import Moves, measure
+from irkit.diagnosis.spans import SpanEvidence, read_spans
+from irkit.diagnosis.words import Pattern, read_words
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_WORSE = {"latency": 1, "errors": 1, "success": -1}  # the direction in which it gets worse
+_NEAR = 0.6  # a callee's sign explains its caller's fully when it is as strong, not at 0.6 less
+_SHARED = ("errors", "latency", "follows", "bad_lines", "lost_lines", "flow", "own")
+FEATURES = (
+    *KINDS, "gone", "follows", "gap", "waits", "own", "flow", "bad_lines", "new_lines", "lost_lines", "early",
+    *(f"{name}_below" for name in _SHARED), "alerting",
+    "alerting_alone",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Signs:
+    """All that was measured; `table` has a row per service and a column per name of FEATURES."""
+
+    services: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    moves: Moves
+    table: np.ndarray
+    follows: np.ndarray
+    spans: Mapping[str, SpanEvidence]
+    patterns: Sequence[Pattern]
+    callees: Mapping[str, frozenset[str]]
+    weighted: np.ndarray = field(repr=False)
+
+
+def read_signs(given: Inputs) -> Signs:
+    """Measure everything that is at hand; what is not at hand gives zeros."""
+    import numpy as np
+    import pandas as pd
+
+    labels, target, logs, traces = given.labels, given.target, given.logs, given.traces
+    moves = measure(given.metrics, given.start, [metric for _, metric in labels])
+    first = given.start
+    if moves.first < moves.start:
+        first = min(first, pd.Timestamp(int(moves.times[moves.first]), unit="ns", tz="UTC"))
+    spans = read_spans(traces, first) if traces is not None else {}
+    patterns = read_words(logs, first) if logs is not None else []
+    known = set(given.services) | set(spans)
+    names = tuple(sorted(known | {one.service for one in patterns}))
+    place = {name: i for i, name in enumerate(names)}
+    callees = _callees(given.graph, traces)
+
+    size = np.log1p(np.abs(moves.sigmas))
+    follows = _follows(moves, labels, target)
+    table = {name: np.zeros(len(names)) for name in FEATURES}
+    weighted = _contrast(size, labels)
+    for column, (service, metric) in enumerate(labels):
+        kind = kind_of(metric)
+        row = place[service]
+        kind = "errors" if kind == "success" else kind
+        table[kind][row] = max(table[kind][row], weighted[column])
+        table["gone"][row] = max(table["gone"][row], float(moves.gone[column]))
+        table["follows"][row] = max(table["follows"][row], follows[column])
+    _first_movers(table["early"], moves, weighted, [place[service] for service, _ in labels])
+    for service, span in spans.items():
+        table["gap"][place[service]] = span.gap
+        table["waits"][place[service]] = span.waits
+        table["own"][place[service]] = span.own
+        table["flow"][place[service]] = span.flow
+    for one in patterns:
+        kind = "bad_lines" if one.bad and one.ratio > 0 else "new_lines"
+        kind = "lost_lines" if one.ratio < 0 else kind
+        table[kind][place[one.service]] = max(table[kind][place[one.service]], one.strength)
+    if target is not None and target[0] in place:  # it follows itself: that says nothing
+        others = np.delete(table["follows"], place[target[0]])
+        table["follows"][place[target[0]]] = others.max(initial=0.0)
+    for name in _SHARED:
+        table[f"{name}_below"] = _explained(table[name], names, place, callees)
+    if target is not None and target[0] in place:
+        alerting = place[target[0]]
+        table["alerting" if callees.get(target[0]) else "alerting_alone"][alerting] = 1.0
+    return Signs(
+        services=names,
+        columns=labels,
+        moves=moves,
+        table=np.column_stack([table[name] for name in FEATURES]),
+        follows=follows,
+        spans=spans,
+        patterns=patterns,
+        callees=callees,
+        weighted=weighted,
+    )
+
+
+def _contrast(size: np.ndarray, labels: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Movement beyond what the same metric does on the typical service (more load moves all)."""
+    import numpy as np
+
+    shared: dict[str, list[int]] = {}
+    for column, (_, metric) in enumerate(labels):
+        shared.setdefault(metric, []).append(column)
+    contrast = size.copy()
+    for places in shared.values():
+        if len(places) >= 5:
+            contrast[places] -= np.median(size[places])
+    return np.maximum(contrast, 0.0)
+
+
+def _follows(
+    moves: Moves, labels: Sequence[tuple[str, str]], target: tuple[str, str] | None
+) -> np.ndarray:
+    """How closely each series moved with the alerting one: log of the correlation's t statistic.
+
+    The window is the incident and as much before it as is needed to see the step.
+    """
+    import numpy as np
+
+    none = np.zeros(len(labels))
+    if target is None or target not in labels:
+        return none
+    inside = len(moves.times) - moves.first
+    window = moves.values[max(moves.first - max(2 * inside, 10), 0) :]
+    alert = window[:, labels.index(target)]
+    known = np.isfinite(window) & np.isfinite(alert)[:, None]
+    count = known.sum(axis=0)
+
+    def centred(values: np.ndarray) -> np.ndarray:
+        mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
+        return np.where(known, values - mean, 0.0)
+
+    x, y = centred(window), centred(np.broadcast_to(alert[:, None], window.shape))
+    scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
+    r = (x * y).sum(axis=0) / np.where(scale > 0, scale, np.inf)
+    t = np.abs(r) * np.sqrt(np.maximum(count - 2, 0) / np.maximum(1 - r**2, 1e-3))
+    alert_kind = kind_of(target[1])
+    weight = np.array(
+        [_kinship(kind_of(metric), alert_kind, r[i]) for i, (_, metric) in enumerate(labels)]
+    )
+    return np.where(count >= 5, np.log1p(t) * weight, none)
+
+
+def _kinship(kind: str, alert: str, r: float) -> float:
+    """How much a correlation between two kinds of metric says.
+
+    Latency and errors must get worse together; a resource may move either way; traffic that moves
+    with the alert is as often its effect.
+    """
+    if kind in _WORSE and alert in _WORSE:
+        if r * _WORSE[kind] * _WORSE[alert] < 0:
+            return 0.0
+        return 1.0 if (kind == "latency") == (alert == "latency") else 0.7
+    return {"traffic": 0.4, "other": 0.7}.get(kind, 0.8)
+
+
+def _first_movers(early: np.ndarray, moves: Moves, size: np.ndarray, rows: list[int]) -> None:
+    """1 for the service whose clear movement began first, falling to 0 for the last."""
+    import numpy as np
+
+    clear = size >= max(1.4, float(size.max(initial=0.0)) / 2)
+    if clear.sum() < 2:
+        return
+    span = max(len(moves.times) - moves.first, 1)
+    for column in np.flatnonzero(clear):
+        lead = 1.0 - (moves.onset[column] - moves.first) / span
+        early[rows[column]] = max(early[rows[column]], lead)
+
+
+def _callees(
+    graph: Sequence[tuple[str, str]], traces: pd.DataFrame | None
+) -> dict[str, frozenset[str]]:
+    edges = {(a, b) for a, b in graph}
+    if traces is not None:
+        called = traces.dropna(subset=["caller"])[["caller", "service"]].drop_duplicates()
+        edges |= {(str(a), str(b)) for a, b in called.itertuples(index=False) if a}
+    callees: dict[str, set[str]] = {}
+    for caller, callee in edges:
+        if caller != callee:
+            callees.setdefault(caller, set()).add(callee)
+    return {caller: frozenset(called) for caller, called in callees.items()}
+
+
+def _explained(
+    sign: np.ndarray,
+    names: Sequence[str],
+    place: Mapping[str, int],
+    callees: Mapping[str, frozenset[str]],
+) -> np.ndarray:
+    """How much of each service's sign its callees show too: what they do, it suffers."""
+    import numpy as np
+
+    below = np.zeros(len(names))
+    for caller, called in callees.items():
+        if caller in place:
+            own = sign[place[caller]]
+            strongest = max((sign[place[one]] for one in called if one in place), default=0.0)
+            if own > 0:
+                below[place[caller]] = own * np.clip(1 - (own - strongest) / _NEAR, 0.0, 1.0)
+    return below

@@ -1,0 +1,193 @@
+"""The ranker: evidence in, suspects out, best first, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from irkit.diagnosis.changes import NONE, ScoredChange, _NEEDED, moment, read_lines, score_changes
+from irkit.diagnosis.features import FEATURES, Signs, read_signs
+from irkit.diagnosis.inputs import Inputs, Series, read_inputs
+from irkit.diagnosis.kinds import kind_of
+from irkit.diagnosis.weights import WEIGHTS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranking:
+    """Services in order of suspicion: `order` are places in `signs.services`, best first.
+
+    `share` is each service's part of the suspicion (sums to 1), `parts` the log-odds that each
+    sign gives to each service, `confidence` the chance that the first one is the cause.
+    """
+
+    signs: Signs
+    order: tuple[int, ...]
+    share: np.ndarray
+    parts: np.ndarray
+    confidence: float
+    silent: bool
+
+
+def rank(
+    metrics: pd.DataFrame,
+    incident_start: datetime | pd.Timestamp,
+    *,
+    columns: Mapping[Any, Series] | None = None,
+    services: Sequence[str] = (),
+    target: Series | None = None,
+    graph: Sequence[tuple[str, str]] | None = None,
+    changes: Sequence[Mapping[str, Any]] | None = None,
+    logs: pd.DataFrame | None = None,
+    traces: pd.DataFrame | None = None,
+) -> list[tuple[str, str | None, float]]:
+    """Services that may have caused the incident, best first: (service, metric, chance).
+
+    `metrics` has a UTC time index and one column per series; `columns` says which service and
+    metric each is (or see `inputs.read_inputs`).  `incident_start` is when the alert fired; it may
+    be late by minutes.  `target` is the alerting series, `graph` holds (caller, callee) pairs,
+    `logs` and `traces` are as in `words.read_words` and `spans.read_spans`.  All but the first two
+    may be missing.  The chance is calibrated: of suspects given 0.8, four in five are right.
+    An empty list means that nothing moved.  Equal inputs give equal answers.
+
+    Example:
+        >>> rank(frame, start, graph=[("frontend", "checkout")])  # doctest: +SKIP
+        [('checkout', 'error_ratio', 0.93), ('frontend', 'latency_p99', 0.04)]
+    """
+    given = read_inputs(
+        metrics, incident_start, columns=columns, services=services, target=target, graph=graph,
+        logs=logs, traces=traces,
+    )  # fmt: skip
+    ranking = rank_services(given)
+    if ranking.silent:
+        return []
+    rest = 1.0 - ranking.confidence
+    others = max(1.0 - float(ranking.share[ranking.order[0]]), 1e-9)
+    suspects = []
+    for position, place in enumerate(ranking.order):
+        chance = ranking.confidence if not position else rest * ranking.share[place] / others
+        service = ranking.signs.services[place]
+        suspects.append((service, top_metric(ranking, place), round(float(chance), 4)))
+    return suspects
+
+
+def rank_services(given: Inputs) -> Ranking:
+    """Rank the services of checked inputs and keep what each sign contributed."""
+    import numpy as np
+
+    signs = read_signs(given)
+    parts = signs.table * np.array([WEIGHTS[name] for name in FEATURES])
+    score = parts.sum(axis=1)
+    if not len(score):
+        return Ranking(signs=signs, order=(), share=score, parts=parts, confidence=0.0, silent=True)
+    share = np.exp(score - score.max())
+    share /= share.sum()
+    order = tuple(int(i) for i in np.argsort(-score, kind="stable"))
+    return Ranking(
+        signs=signs,
+        order=order,
+        share=share,
+        parts=parts,
+        confidence=float(share[order[0]]),
+        silent=bool(signs.table.max() < 0.7),
+    )
+
+
+def top_metric(ranking: Ranking, place: int) -> str | None:
+    """The metric of a suspect that shows the fault best: of the kind that spoke most against it."""
+    signs = ranking.signs
+    service = signs.services[place]
+    mine = [i for i, (owner, _) in enumerate(signs.columns) if owner == service]
+    if not mine:
+        return None
+    parts = dict(zip(FEATURES, ranking.parts[place], strict=True))
+    network = parts["gap"] > max(parts["resource"], parts["errors"])
+
+    def strength(column: int) -> tuple[float, float]:
+        kind = kind_of(signs.columns[column][1])
+        kind = "errors" if kind == "success" else kind
+        preferred = kind == "latency" if network else True
+        return (
+            (1.0 if preferred else 0.2)
+            * (WEIGHTS[kind] * signs.weighted[column] + WEIGHTS["follows"] * signs.follows[column]),
+            float(signs.weighted[column]),
+        )
+
+    return signs.columns[max(mine, key=strength)][1]
+
+
+def rank_changes(
+    metrics: pd.DataFrame,
+    incident_start: datetime | pd.Timestamp,
+    *,
+    columns: Mapping[Any, Series] | None = None,
+    services: Sequence[str] = (),
+    target: Series | None = None,
+    graph: Sequence[tuple[str, str]] | None = None,
+    changes: Sequence[Mapping[str, Any]] | None = None,
+    logs: pd.DataFrame | None = None,
+    traces: pd.DataFrame | None = None,
+) -> list[str]:
+    """Ids of the changes that may have done it, best first; `["none"]` when no change did.
+
+    A change is a dict with `id`, `time` and, where known, `kind` (deploy, flag, config, commit),
+    `service`, `message`, `diff`, `files`, `version`.  The other arguments are those of `rank`.
+    """
+    given = read_inputs(
+        metrics, incident_start, columns=columns, services=services, target=target, graph=graph,
+        logs=logs, traces=traces,
+    )  # fmt: skip
+    ranking = rank_services(given)
+    scored = weigh_changes(given, ranking, changes or ())
+    named = [one.id for one in scored if one.score >= _NEEDED]
+    others = [one.id for one in scored if one.score < _NEEDED]
+    return [*named, NONE, *others]
+
+
+def weigh_changes(
+    given: Inputs, ranking: Ranking, changes: Sequence[Mapping[str, Any]]
+) -> list[ScoredChange]:
+    """Score changes against the suspects, the lines and the series of a ranking."""
+    if not changes:
+        return []
+    lines = read_lines(given.logs, given.start)
+    signs = ranking.signs
+    suspects = {signs.services[i]: float(ranking.share[i]) for i in ranking.order}
+    if given.target is not None:
+        suspects[given.target[0]] = max(suspects.get(given.target[0], 0.0), 0.3)
+    moved = [
+        metric
+        for (service, metric), size in zip(signs.columns, signs.weighted, strict=True)
+        if size > 1.5 and suspects.get(service, 0.0) > 0.05
+    ]
+    return score_changes(
+        changes,
+        onset=_onset(given, ranking, lines.began),
+        suspects=suspects,
+        lines=lines,
+        moved=moved,
+    )
+
+
+def _onset(given: Inputs, ranking: Ranking, began: pd.Timestamp | None) -> pd.Timestamp:
+    """When the trouble began: the first of the alert, the first new lines and the first movement."""
+    import pandas as pd
+
+    moves = ranking.signs.moves
+    moments = [given.start]
+    if began is not None:
+        moments.append(began)
+    likely = {ranking.signs.services[i] for i in ranking.order[:2]}
+    for column, (service, _) in enumerate(ranking.signs.columns):
+        if service in likely and ranking.signs.weighted[column] > 2.0:
+            moments.append(pd.Timestamp(int(moves.times[moves.onset[column]]), tz="UTC"))
+    return min(moments)
+
+
+__all__ = ["Ranking", "moment", "rank", "rank_changes", "rank_services", "top_metric"]
