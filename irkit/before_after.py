@@ -59,9 +59,9 @@ class BeforeAfter(display.Shown):
             yield display.gap_box(self.gap)
         if self.metrics is None or self.before is None or self.after is None:
             return
-        figure = self._figure()
-        if figure is not None:
-            yield display.image(figure)
+        if not self.metrics.frame.empty:
+            figure = self.metrics.plot(mark=self.acts or (), title="")
+            yield display.image(figure, alt=self._sentence())
         unit = self.metrics.unit
         rows = [
             (name, str(p.window), reading(p.median, unit), reading(p.p95, unit), p.n)

@@ -106,7 +106,10 @@ def meta(*children: object) -> Markup:
 
 def code(text: str) -> Markup:
     """Foreign or program text, in a fixed-width face."""
-    style = f"background:{hex_of('raised')};font-size:13px;padding:1px 4px;white-space:pre-wrap"
+    style = (
+        f"background:{hex_of('raised')};color:{hex_of('ink')};font-size:13px;padding:1px 4px;"
+        "white-space:pre-wrap"
+    )
     return element("code", style, text)
 
 
@@ -156,7 +159,7 @@ def pairs(items: Iterable[tuple[str, object]]) -> Markup:
     return element("table", "border-collapse:collapse;margin:4px 0", *rows)
 
 
-_LEFT = "text-align:left;vertical-align:top;padding:1px 0"
+_LEFT = f"color:{hex_of('ink')};text-align:left;vertical-align:top;padding:1px 0"
 
 
 def table(
@@ -165,7 +168,11 @@ def table(
 ) -> Markup:  # fmt: skip
     """The first 20 rows, and how many there are; the columns `right` hold numbers."""
     numbers = frozenset(right)
-    edge = f"border-bottom:1px solid {hex_of('hair')};padding:3px 12px 3px 0;vertical-align:top"
+    # The colour is said in each cell: a dark theme's own rules for tables would win otherwise.
+    edge = (
+        f"color:{hex_of('ink')};border-bottom:1px solid {hex_of('hair')};"
+        "padding:3px 12px 3px 0;vertical-align:top"
+    )
 
     def cell(tag: str, index: int, value: object, **more: str) -> Markup:
         side = "right" if index in numbers else "left"
@@ -187,10 +194,10 @@ def table(
     return element("div", "overflow-x:auto", grid) + meta(below)
 
 
-def image(figure: Figure) -> Markup:
-    """A figure as an image, with its finding as the alternative text."""
+def image(figure: Figure, alt: str = "") -> Markup:
+    """A figure as an image, with its finding (or `alt`) as the alternative text."""
     from irkit.figures.base import WIDE
 
     return Markup('<img alt="{}" src="{}" style="max-width:100%;height:auto">').format(
-        clean(figure.title), figure.data_uri(width=WIDE)
+        clean(alt or figure.title), figure.data_uri(width=WIDE)
     )

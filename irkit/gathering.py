@@ -149,6 +149,8 @@ def look_around(inc: Incident) -> Looked:
     """Ask for every signal, log and deploy of the affected services; failures become gaps."""
     import pandas as pd
 
+    from irkit.logs.patterns import texts_of
+
     services = inc.affected or ("",)
     signals = signals_of(inc, services, (), inc.window)
     logs, log_gaps = logs_of(inc, services, "", inc.window)
@@ -166,7 +168,10 @@ def look_around(inc: Incident) -> Looked:
         evidence |= dict.fromkeys(names, one.evidence)
     index = pd.DatetimeIndex([], tz="UTC", name="time")
     wanted = ["time", "service", "level", "message"]
-    lines = [found.frame[wanted].assign(service=found.name) for found in logs]
+    lines = [
+        found.frame[wanted].assign(service=found.name, message=texts_of(found.frame))
+        for found in logs
+    ]
     return Looked(
         services=services,
         metrics=pd.concat(frames, axis=1).sort_index() if frames else pd.DataFrame(index=index),

@@ -121,7 +121,7 @@ class Incident:
         moved = [o for o in (m.onset() for m in self._looked) if o]
         if moved:
             most = max(moved, key=lambda o: abs(o.sigmas))
-            return most.time, f"the onset of {most.series}"
+            return most.earliest or most.time, f"the onset of {most.series}"
         starts = [a.alert.starts_at for a in self._known.alerts.values()] if self._known else []
         return (min(starts), "the first alert's start") if starts else (None, "")
 

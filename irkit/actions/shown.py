@@ -205,6 +205,9 @@ def _plan_items(plan: Plan) -> list[Markup]:
     ]
     parts = [display.pairs(rows)]
     if plan.change.diff:
-        style = f"background:{display.hex_of('raised')};font-size:13px;padding:8px;overflow-x:auto"
+        style = (
+            f"background:{display.hex_of('raised')};color:{display.hex_of('ink')};"
+            "font-size:13px;padding:8px;overflow-x:auto"
+        )
         parts.insert(0, display.element("pre", style, plan.change.diff[:8000]))
     return parts

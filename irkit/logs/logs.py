@@ -83,7 +83,7 @@ class Logs(display.Shown):
         return self._mine(middle, "the middle of the window")
 
     def _mine(self, split: datetime, why: str) -> Patterns:
-        found = mine(self.frame, split=split, why=why)
+        found = mine(self.frame, split=split, window=self.window, why=why)
         return replace(found, evidence=(self.evidence,))
 
     def _sentence(self) -> str:

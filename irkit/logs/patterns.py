@@ -19,6 +19,7 @@ from markupsafe import Markup
 from irkit import display
 from irkit.model.base import Value
 from irkit.model.finding import Gap
+from irkit.model.window import Window
 from irkit.text import clock, one_line
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 1000
 _FEWEST: Final = 3
+_ERRORS: Final = ("error", "exception", "err")
 _MASKS: Final = (
     (r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "<id>"),
     (r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "<ip>"),
@@ -108,9 +110,23 @@ class Patterns(display.Shown):
             yield display.meta(", ".join(self.evidence))
 
 
-def mine(frame: pd.DataFrame, *, split: datetime, why: str) -> Patterns:
+def texts_of(frame: pd.DataFrame) -> pd.Series[str]:
+    """What each line says: its message, and the error text where that stands in its own field."""
+    import numpy as np
+
+    text = frame["message"].fillna("").astype(str)
+    for name in _ERRORS:
+        if name in frame.columns:
+            extra = frame[name].fillna("").astype(str)
+            untold = [e != "" and e not in t for e, t in zip(extra, text, strict=True)]
+            text = text.mask(np.array(untold, dtype=bool), text + ": " + extra)
+    return text.str.slice(0, _LONGEST)
+
+
+def mine(frame: pd.DataFrame, *, split: datetime, window: Window, why: str) -> Patterns:
     """Find the patterns of `frame` (columns time in UTC, level, message) around `split`.
 
+    Counts before and after are compared as rates over the two parts of `window`.
     Lines without a time are left out of before and after; they have no place on either side.
     """
     import pandas as pd
@@ -119,7 +135,7 @@ def mine(frame: pd.DataFrame, *, split: datetime, why: str) -> Patterns:
     dated = frame.loc[frame["time"].notna() & frame["message"].notna()].reset_index(drop=True)
     if dated.empty:
         return Patterns(rows=(), lines=0, split=split, why=why)
-    messages = dated["message"].astype(str).str.slice(0, _LONGEST)
+    messages = texts_of(dated)
     codes, texts = pd.factorize(messages)
     drain = Drain(depth=4, sim_th=0.5, max_children=100, param_str="<*>")
     clusters: dict[str, int] = {}
@@ -133,8 +149,8 @@ def mine(frame: pd.DataFrame, *, split: datetime, why: str) -> Patterns:
     table = dated[["time", "level"]].assign(
         cluster=[of_text[code] for code in codes], after=dated["time"] >= split, message=messages
     )
-    start, end = dated["time"].min(), dated["time"].max()
-    seconds = max((split - start).total_seconds(), 1.0), max((end - split).total_seconds(), 1.0)
+    parts = (split - window.start).total_seconds(), (window.end - split).total_seconds()
+    share = max(parts[1], 1.0) / max(parts[0], 1.0)
     rows = []
     for cluster, group in table.groupby("cluster", sort=False):
         after = int(group["after"].sum())
@@ -143,7 +159,7 @@ def mine(frame: pd.DataFrame, *, split: datetime, why: str) -> Patterns:
         rows.append(
             Pattern(
                 template=templates[int(str(cluster))], before=before, after=after,
-                change=_change(before, after, seconds[1] / seconds[0]),
+                change=_change(before, after, share),
                 first=group["time"].min().to_pydatetime(),
                 level="" if newest["level"] is None else str(newest["level"]),
                 example=str(newest["message"]),

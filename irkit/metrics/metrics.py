@@ -147,11 +147,12 @@ class Metrics(display.Shown):
                 low, high = usual.quantile(0.05), usual.quantile(0.95)
                 normal = Normal(low=float(low), high=float(high), label="usual before the onset")
         return LineFigure(
-            title=title or self._sentence(), query=self.query, source=self.source,
+            title=self._sentence() if title is None else title,
+            query=self.query, source=self.source,
             evidence=self.evidence, unit=self.unit, onset=band, normal=normal,
             lines=tuple(
                 Line.of(name, self.frame.index, self.frame[column].tolist())
-                for name, column in zip(self._names, self.frame.columns, strict=True)
+                for name, column in zip(self._drawn_names, self.frame.columns, strict=True)
             ),
             marks=tuple(sorted(moments, key=lambda m: m.at)), span=(start, end),
         )  # fmt: skip
@@ -166,6 +167,11 @@ class Metrics(display.Shown):
         return tuple(
             ", ".join(f"{n}={labels.get(n, '')}" for n in differ) for labels in self.labels
         )
+
+    @property
+    def _drawn_names(self) -> tuple[str, ...]:
+        """The names at the lines' ends, where room is short: a signal's without its service."""
+        return (self.name.split(" of ")[0],) if self._names == (self.name,) else self._names
 
     @cached_property
     def _strongest(self) -> Onset:
@@ -231,7 +237,7 @@ class Metrics(display.Shown):
     def _parts(self) -> Iterable[Markup]:
         yield display.heading(self._sentence())
         if not self.instant and not self.frame.empty:
-            yield display.image(self.plot())
+            yield display.image(self.plot(title=""), alt=self._sentence())
         yield display.meta(
             self.source, " · ", display.code(self.query), f" · {self.window} · {self.evidence}"
         )

@@ -70,10 +70,12 @@ class Signals(display.Shown):
         marks = (*self.mark, *((mark,) if isinstance(mark, Marked) else mark))
         return Panels(
             title=self._sentence() if title is None else title,
-            panels=tuple(m.plot(mark=marks) for m in drawn),
+            panels=tuple(m.plot(mark=marks, title="" if len(drawn) == 1 else None) for m in drawn),
         )
 
     def _sentence(self) -> str:
+        if len(self.found) == 1 and not self.gaps:
+            return self.found[0]._sentence()
         moved = self.onsets()
         gaps = f"; {_count(len(self.gaps), 'gap')}" if self.gaps else ""
         if not self.found:
@@ -89,7 +91,7 @@ class Signals(display.Shown):
             yield display.gap_box(gap)
         plotted = self.plot(title="")
         if not isinstance(plotted, NothingToPlot):
-            yield display.image(plotted)
+            yield display.image(plotted, alt=self._sentence())
         for one in self.found:
             yield display.meta(one.source, " · ", display.code(one.query), f" · {one.evidence}")
             for warning in one.warnings:

@@ -55,7 +55,7 @@ class Timeline(display.Shown):
         if not self.entries:
             return
         lines = folded(self.entries)
-        yield display.image(figure(lines, title="Timeline"))
+        yield display.image(figure(lines, title=""), alt=self._sentence())
         keys = [e for e in lines if e.key] or list(lines)
         rows = [
             (e.clock, e.relative, e.lane, f"{e.text} ({e.was})" if e.was else e.text, e.by)
