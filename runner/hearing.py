@@ -9,6 +9,7 @@ from typing import IO, Literal
 import msgspec
 
 from irkit.clock import Clock
+from irkit.evidence.redact import Redactor
 from runner import journal
 from runner.confine import Confinement, Limits
 
@@ -43,7 +44,9 @@ class Hearing:
         kept: IO[bytes],
         on_progress: Callable[[Progress], None] | None,
         clock: Clock,
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor
         self._run, self._limits = run, limits
         self._kept, self._tell, self._clock = kept, on_progress, clock
         self._room = int(limits.total_output_mb * 1e6) + (32 << 20)
@@ -96,6 +99,8 @@ class Hearing:
         return lines[-1][:500] if lines else ""
 
     def _take(self, line: bytes) -> None:
+        if self._redactor is not None:
+            line = self._redactor.body(line)
         message = journal.decode(line)
         at = self._clock.now()
         self._kept.write(journal.stamped(at, line))

@@ -29,6 +29,7 @@ import msgspec
 
 from irkit.clock import Clock, SystemClock
 from irkit.errors import BadInput, IrkitError
+from irkit.evidence.redact import Redactor
 from runner import confine, journal, nbfile, parameters
 from runner.confine import Confinement, Limits
 from runner.hearing import UNKNOWN, Hearing, Progress, Status
@@ -76,13 +77,15 @@ def launch(
     on_progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
     clock: Clock | None = None,
+    redactor: Redactor | None = None,
 ) -> RunResult:
     """Run a runbook to its end, in a confined process of its own; blocks.
 
     Many may run at once, each from its own thread.  Setting `stop` interrupts the cell that runs
-    and ends the run.  Whatever happens, nothing that the run started is alive afterwards and
-    `notebook.ipynb` is there.  Raises `BadInput` (no notebook), `BadParameters`, and `IrkitError`
-    if the folder holds a run already or cannot be written.
+    and ends the run.  `redactor` takes secrets out of the journal, the progress and the final
+    notebook before they are written.  Whatever happens, nothing that the run started is alive
+    afterwards and `notebook.ipynb` is there.  Raises `BadInput` (no notebook), `BadParameters`,
+    and `IrkitError` if the folder holds a run already or cannot be written.
     """
     notebook = nbfile.read(spec.runbook)
     given = parameters.check(parameters.declared(notebook), spec.parameters)
@@ -107,12 +110,21 @@ def launch(
     task = {"box": box, "notebook": json.dumps(notebook), "parameters": given}
     try:
         with kept:
-            hearing = Hearing(spec.run, spec.limits, kept, on_progress, clock or SystemClock())
+            hearing = Hearing(
+                spec.run, spec.limits, kept, on_progress, clock or SystemClock(), redactor
+            )
             seconds = _attend(_start(work, session), task, hearing, spec.limits, stop)
         status, name, text = hearing.verdict()
         about = {"run": spec.run, "status": status, "seconds": round(seconds, 3)}
         about["confinement"] = msgspec.to_builtins(hearing.confinement)
-        made = _conclude(folder, notebook, about, reason=text, whole=hearing.ended is not None)
+        final = _final(folder, notebook, reason=text, whole=hearing.ended is not None)
+        final["metadata"].setdefault("papermill", {}).update(
+            {"input_path": "runbook.ipynb", "output_path": "notebook.ipynb"}
+        )
+        final["metadata"]["irkit"] = about
+        content = json.dumps(final, indent=1, ensure_ascii=False).encode() + b"\n"
+        made = os.path.join(folder, "notebook.ipynb")
+        nbfile.keep(made, redactor.body(content) if redactor is not None else content)
     except OSError as error:
         raise _unwritable(folder, error) from error
     return RunResult(
@@ -134,21 +146,17 @@ def _unwritable(folder: str, error: OSError) -> IrkitError:
     return IrkitError(f"the run cannot be kept ({why})", on=folder, next="free space, then retry")
 
 
-def _conclude(
-    folder: str, runbook: dict[str, Any], about: dict[str, Any], *, reason: str, whole: bool
-) -> str:
-    """Write the final notebook: the child's own if it came to an end, else from the journal."""
-    final = nbfile.read_untrusted(os.path.join(folder, "work", "notebook.ipynb")) if whole else None
-    if final is None:
-        lines = journal.read(os.path.join(folder, "journal"))
-        final = journal.rebuild(runbook, lines, reason=reason or "its notebook cannot be read")
-    final["metadata"].setdefault("papermill", {}).update(
-        {"input_path": "runbook.ipynb", "output_path": "notebook.ipynb"}
-    )
-    final["metadata"]["irkit"] = about
-    path = os.path.join(folder, "notebook.ipynb")
-    nbfile.keep(path, json.dumps(final, indent=1, ensure_ascii=False).encode() + b"\n")
-    return path
+def _final(folder: str, runbook: dict[str, Any], *, reason: str, whole: bool) -> dict[str, Any]:
+    """The child's own notebook if it came to an end, else what the journal tells."""
+    own = os.path.join(folder, "work", "notebook.ipynb")
+    made = nbfile.read_untrusted(own) if whole else None
+    # What is kept is kept once, and without secrets; a directory of that name is a cell's joke.
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+        os.unlink(own)
+    if made is not None:
+        return made
+    lines = journal.read(os.path.join(folder, "journal"))
+    return journal.rebuild(runbook, lines, reason=reason or "its notebook cannot be read")
 
 
 def probe() -> Confinement:

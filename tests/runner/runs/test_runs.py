@@ -17,6 +17,7 @@ from runs_seen import alive, executed, printed
 import runner.launch
 from irkit.clock import SystemClock
 from irkit.errors import BadInput, BadParameters, IrkitError
+from irkit.evidence.redact import REMOVED, Redactor
 from runner import journal
 from runner.hearing import Hearing
 from runner.launch import Limits, Progress, RunSpec, launch
@@ -176,6 +177,21 @@ def test_a_run_whose_process_is_killed_keeps_what_it_had(run: Any) -> None:
     assert (result.status, result.cell, result.error_name) == ("killed", 0, "RunKilled")
     assert "signal 9" in result.error_text
     assert printed(result) == "said\n"
+
+
+def test_secrets_are_taken_out_before_anything_is_written(write: Any, tmp_path: Path) -> None:
+    secret = 'hunter2-"quoted"-hunter2'
+    heard: list[Progress] = []
+    source = f"text = bytes.fromhex({secret.encode().hex()!r}).decode()\nprint('password', text)"
+    path = write(source, "from IPython.display import JSON; JSON({'x': [text]})")
+    spec = RunSpec(run="r", runbook=str(path), folder=str(tmp_path / "run"))
+    result = launch(spec, heard.append, redactor=Redactor([secret]))
+    assert printed(result) == f"password {REMOVED}\n"
+    assert "hunter2" not in str(heard)
+    left = [file for file in (tmp_path / "run").iterdir() if file.is_file()]
+    assert len(left) == 3
+    assert not any(b"hunter2" in file.read_bytes() for file in left)
+    assert not (tmp_path / "run" / "work" / "notebook.ipynb").exists()
 
 
 def test_a_full_disk_is_told(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
