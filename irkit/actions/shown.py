@@ -127,7 +127,7 @@ class Acts(display.Shown):
         for state in self.plans:
             change = state.plan.change
             if state.applied_at:
-                label = one_line(f"{change.what} {change.target}", 60)
+                label = one_line(f"{state.plan.verb} {change.what} to {change.target}", 60)
                 at = round(state.applied_at.timestamp() * 1000)
                 found.append(Mark(at=at, kind="act", label=label))
             if state.verdict and state.ended_at and state.verdict.verdict == "recovered":
@@ -179,7 +179,6 @@ def state_items(state: PlanState) -> list[Markup]:
 
 def _plan_items(plan: Plan) -> list[Markup]:
     """The card's seven items: what, reach, why, evidence, undo, expiry, who else."""
-    where = f" in {plan.blast.environment}" if plan.blast.environment else ""
     reach = f"{plan.blast.instances} of {plan.blast.of} instances"
     if plan.blast.dependants:
         reach += f"; called by {', '.join(plan.blast.dependants)}"
@@ -191,7 +190,7 @@ def _plan_items(plan: Plan) -> list[Markup]:
         asked = ", ".join(plan.approvers) or "any other person"
         who += f": {plan.approvals_needed} needed of {asked}"
     rows: list[tuple[str, object]] = [
-        ("what", display.word(f"{plan.title}{where}")),
+        ("what", display.word(plan.title)),
         ("reach", reach),
         ("why", plan.suspect or plan.reason or "no suspect is named for it"),
         ("against", plan.contrary or "nothing found that speaks against it"),

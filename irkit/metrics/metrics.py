@@ -244,9 +244,10 @@ class Metrics(display.Shown):
         for warning in self.warnings:
             yield display.line(display.word("Warning: ", "sev2"), warning)
         if self.frame.shape[1] > 1 or self.instant:
+            names = list(map(str, self.frame.columns)) if self.instant else self._names
             rows = [
                 (name, "unknown" if value is None else value)
-                for name, value in zip(self._names, self._readings(), strict=True)
+                for name, value in zip(names, self._readings(), strict=True)
             ]
             yield display.table(("series", "latest"), rows, right=(1,), what="series")
 

@@ -82,7 +82,7 @@ def plan() -> Plan:
         id="P1", key=plan_key("IR-1", "rollback", "checkout", {"to": "previous"}), incident="IR-1",
         action="rollback", integration="deployer", target="checkout",
         arguments={"to": "previous"},
-        change=Change(what="Roll back checkout", current="1.4.2", target="1.4.1", diff=HOSTILE),
+        change=Change(what="checkout", current="1.4.2", target="1.4.1", diff=HOSTILE),
         blast=BlastRadius(instances=1, of=1, dependants=("frontend",), environment="test"),
         undo=Undo(how="deploy 1.4.2 again", action="deploy"), requester="run:R1",
         check=Check(service="checkout", signal="error_rate", limit=0.05, unit="ratio"),

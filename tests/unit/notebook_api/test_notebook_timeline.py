@@ -33,7 +33,7 @@ PLAN = Plan(
     action="rollback",
     integration="deployer",
     target="checkout",
-    change=Change(what="Roll back checkout", current="1.4.2", target="1.4.1"),
+    change=Change(what="checkout", current="1.4.2", target="1.4.1"),
     blast=BlastRadius(instances=1, of=1),
     undo=Undo(how="deploy 1.4.2"),
     requester="run:R1",
