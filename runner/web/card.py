@@ -5,7 +5,7 @@ Everything on it comes from the runner's plan and the ledger; nothing from what 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from irkit.errors import Refused
 from irkit.figures.scale import duration, reading
@@ -13,6 +13,7 @@ from irkit.model.base import Value
 from irkit.model.finding import Finding, Suspect
 from irkit.model.incident import IN_FLIGHT, Decision, IncidentState, PlanState
 from irkit.model.principal import is_person
+from irkit.model.window import format_duration
 from irkit.postmortem.fold import strength
 from irkit.postmortem.values import MEANING
 from irkit.text import clock
@@ -124,7 +125,7 @@ def card(
         otherwise=_otherwise(known, state),
         expires_at=plan.expires_at,
         seconds_left=left,
-        left=duration(left),
+        left=format_duration(timedelta(seconds=left)),
         requester=plan.requester.removeprefix("person:"),
         given=f"{len(known.approvers_so_far)} of {plan.approvals_needed} approvals given",
         asked=", ".join(plan.approvers) or "any person who did not ask for it",
