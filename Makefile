@@ -36,12 +36,12 @@ bench-diagnosis: .venv/dev
 	@touch $@
 
 .venv/demo: .venv/uv requirements.lock pyproject.toml
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --python $(BIN)/python -r requirements.lock
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --no-deps -e .
 	@touch $@
 
 .venv/dev: .venv/demo requirements-dev.lock
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --python $(BIN)/python -r requirements-dev.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements-dev.lock
 	@touch $@
 
 clean:

@@ -174,6 +174,15 @@ class ActionConfig(Section):
     max_per_hour: int = Field(3, ge=1, description="How often per target and hour.")
     cooldown: Duration = Field(timedelta(minutes=5), description="Pause between two on one target.")
     max_share: Share = Field(1.0, description="The largest share of instances one act may touch.")
+    verify_hold: Duration = Field(
+        timedelta(seconds=20), description="How long the signal must stay good to count as helped."
+    )
+    verify_within: Duration = Field(
+        timedelta(minutes=5), description="When it is not good by then, the act did not help."
+    )
+    verify_every: Duration = Field(
+        timedelta(seconds=5), description="Pause between two looks at the signal."
+    )
     undo: str = Field(
         "tell", description="When verification fails: `auto` undoes, `tell` tells a person."
     )
@@ -323,6 +332,9 @@ class Config(Section):
                     max_per_hour=a.max_per_hour,
                     cooldown_seconds=a.cooldown.total_seconds(),
                     max_share=a.max_share,
+                    hold_seconds=a.verify_hold.total_seconds(),
+                    within_seconds=a.verify_within.total_seconds(),
+                    every_seconds=a.verify_every.total_seconds(),
                     undo=a.undo,
                 )
                 for name, a in self.actions.items()
@@ -368,7 +380,9 @@ def parse(text: str, *, file: Path) -> Config:
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):
-        raise ConfigError("the config must be a mapping", on=file.name, next="see docs/configuration.md")
+        raise ConfigError(
+            "the config must be a mapping", on=file.name, next="see docs/configuration.md"
+        )
     raw = dict(raw)
     mistakes: list[str] = []
     given = raw.get("integrations") or {}
@@ -414,6 +428,8 @@ def _mistakes(
         parts = [*prefix, *map(str, error["loc"])]
         path = ".".join(parts)
         secret = any(word in parts[-1].lower() for word in ("token", "secret", "password", "key"))
+        # An integration's texts may hold a password, in an address or a header.
+        secret = secret or (prefix[:1] == ("integrations",) and not _is_number(error.get("input")))
         value = "(not shown)" if secret else _short(error.get("input"))
         if error["type"] == "extra_forbidden":
             known = _fields_at(model, error["loc"][:-1])
@@ -436,7 +452,12 @@ def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:
         args = [a for a in getattr(model, "__args__", ()) if getattr(a, "model_fields", None)]
         if not hasattr(model, "model_fields") and args:
             model = args[0]
-    return sorted(f for f in getattr(model, "model_fields", {}) if f != "file")
+    fields = getattr(model, "model_fields", {})
+    return sorted(field.alias or name for name, field in fields.items() if name != "file")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, bool | int | float)
 
 
 def _short(value: Any) -> str:
@@ -485,6 +506,4 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
     return seen
 
 
-_UniqueKeyLoader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping
-)
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)

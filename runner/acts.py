@@ -107,9 +107,7 @@ class Acts:
             self.broker.append(effect, self._verdict(known, verdict, None), SYSTEM)
             return
         applied_at = known.applied_at or now
-        samples, gap = self.outside.samples(
-            effect.incident, self.broker.catalog, check, since=applied_at, now=now
-        )
+        samples, gap = self.outside.samples(effect.incident, self.broker.catalog, check, now=now)
         verdict = judge(samples, check, applied_at=applied_at, now=now)
         text = f"{verdict.text}; {gap}" if gap else verdict.text
         if verdict.verdict == "pending":

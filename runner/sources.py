@@ -19,6 +19,7 @@ from irkit.model.window import Window
 from irkit.ports import Raw, Survey, Target
 
 T = TypeVar("T")
+_BEFORE_THE_ACT = timedelta(minutes=1)
 
 
 class Integrations:
@@ -133,9 +134,12 @@ class Outside:
         )
 
     def samples(
-        self, incident: str, catalog: Catalog, check: Check, *, since: datetime, now: datetime
+        self, incident: str, catalog: Catalog, check: Check, *, now: datetime
     ) -> tuple[list[tuple[datetime, float]], str]:
-        """The signal's values from a minute before `since` until `now`, and why there are none."""
+        """The signal's values up to `now`, from before the act on, and why there are none.
+
+        The window has one length at every check, so that a recording finds each look again.
+        """
         from irkit.metrics.query import render
         from irkit.registry import integration
 
@@ -149,9 +153,9 @@ class Outside:
             op="range",
             arguments={
                 "query": render(signal.query, {"service": check.service}, reader.quote),
-                "step": max(1.0, check.hold_seconds / 10),
+                "step": max(0.1, check.hold_seconds / 10),
             },
-            window=Window(start=min(since, now) - timedelta(minutes=1), end=now),
+            window=Window.before(now, timedelta(seconds=check.within_seconds) + _BEFORE_THE_ACT),
         )
         reply = self._recorder(incident).look(request, self.integrations.ask, kind, now=now)
         if reply.error:
