@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import nbformat
 
 from irkit.errors import BadInput, IrkitError, NotFound
@@ -21,7 +22,7 @@ from irkit.figures import MIME, Figure, from_mime, from_plotly
 from irkit.model.base import Value
 from irkit.postmortem.cells import read_texts, texts, without_owned
 from irkit.postmortem.drafts import warnings
-from irkit.postmortem.values import PostmortemFacts, Texts
+from irkit.postmortem.values import PostmortemFacts, Text, Texts
 from runner.export_figures import PLOTLY
 from runner.export_page import Page, bundle, exporter, policy, script
 
@@ -205,6 +206,11 @@ def _render(
     head: Iterable[tuple[str, str]], before: Iterable[Figure], redact: Redact | None,
 ) -> tuple[Page, str]:  # fmt: skip
     bare = without_owned(notebook)
+    if redact and owned:
+        owned = Texts(
+            summary=_redacted(owned.summary, redact), lessons=_redacted(owned.lessons, redact),
+            actions=_redacted(owned.actions, redact),
+        )  # fmt: skip
     named = title or (facts.title if facts else str(bare.metadata.get("title", "Run report")))
     page = Page(title=named, facts=facts, texts=owned, head=tuple(head), before=tuple(before))
     resources = {
@@ -216,6 +222,10 @@ def _render(
     }
     text, _ = exporter(markup).from_notebook_node(bare, resources=resources)
     return page, str(text)
+
+
+def _redacted(text: Text, redact: Redact) -> Text:
+    return msgspec.structs.replace(text, source=redact(text.source), original=redact(text.original))
 
 
 def _replace(target: Path, data: bytes) -> None:

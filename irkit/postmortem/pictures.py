@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from irkit.figures import DotStrip, Figure, LineFigure, Panels, Span, Tick, TimelineFigure, ms
 from irkit.figures.scale import at, duration
 from irkit.postmortem.values import Comparison, Entry, Measure, PostmortemFacts
+
+CONTEXT: Final = 1_800_000
+"""How much of the time before is shown, in ms: half an hour, less where the incident was short."""
+
+FURTHEST: Final = 7_200_000
+"""A change longer before the onset than this, in ms, is in the table only."""
 
 
 def timeline(facts: PostmortemFacts) -> TimelineFigure:
@@ -20,7 +27,7 @@ def timeline(facts: PostmortemFacts) -> TimelineFigure:
         if entry.kind in ("incident.opened", "run.started", "run.finished"):
             continue
         ticks.append(Tick(
-            at=ms(entry.at), lane=entry.lane, glyph=entry.glyph, label=_label(entry),
+            at=ms(_shown_at(entry)), lane=entry.lane, glyph=entry.glyph, label=_label(entry),
             count=max(len(entry.inside), 1) if not entry.inside else 1, key=entry.key or bool(
                 entry.inside),
         ))  # fmt: skip
@@ -31,8 +38,11 @@ def timeline(facts: PostmortemFacts) -> TimelineFigure:
             lane="Runs", glyph="run", label=f"run {run.ordinal}: {run.purpose}", key=False,
         ))  # fmt: skip
     last = max((t.end or t.at for t in ticks), default=ms(facts.start))
-    changes = [e.at for e in facts.entries if e.kind == "change" and e.at <= facts.start]
-    first = min([ms(facts.start), *([ms(max(changes))] if changes else []), last - 1_800_000])
+    recent = ms(facts.start) - FURTHEST
+    changes = [ms(e.at) for e in facts.entries if e.kind == "change"]
+    changes = [when for when in changes if recent <= when <= ms(facts.start)]
+    context = min(CONTEXT, 2 * (last - ms(facts.start)))
+    first = min([ms(facts.start) - 60_000, last - max(context, 180_000), *changes[-1:]])
     pad = (last - first) * 0.03
     phases = tuple(
         Span(
@@ -70,12 +80,18 @@ def signals(figures: Iterable[Figure], facts: PostmortemFacts) -> Panels | None:
 
 def _timeline_title(facts: PostmortemFacts) -> str:
     if facts.seconds is not None:
-        return f"{duration(facts.seconds)} from the {_from(facts)} to the recovery"
+        to = "recovery" if facts.times[2].length is not None else "resolution"
+        return f"{duration(facts.seconds)} from the {_from(facts)} to the {to}"
     return f"Since the {_from(facts)}, not over"
 
 
 def _from(facts: PostmortemFacts) -> str:
     return "onset" if facts.onset else "first alert"
+
+
+def _shown_at(entry: Entry) -> datetime:
+    """An alert counts from when it was stored, as the four times do; all else from when it was."""
+    return entry.recorded if entry.kind == "alert.fired" else entry.at
 
 
 def _label(entry: Entry) -> str:
@@ -87,7 +103,8 @@ def _label(entry: Entry) -> str:
         else "not recovered", "incident.acknowledged": f"{_name(entry.by)} acknowledges",
         "incident.resolved": "resolved", "suspects.named": "suspect named", "gap.found": "gap",
         "onset": "onset", "note.written": "note", "act.refused": "refused",
-        "message.posted": "message",
+        "message.posted": "message", "attention.needed": "human needed",
+        "action.failed": "act failed", "event.corrected": "correction",
     }  # fmt: skip
     if entry.kind == "approval.given" and entry.by == "system":
         return "policy approves"
