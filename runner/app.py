@@ -73,7 +73,7 @@ def serve(
     app = create_app(runner, login=login)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-        timeout_graceful_shutdown=3, timeout_keep_alive=30,
+        timeout_graceful_shutdown=3, timeout_keep_alive=30, ws="none",
     )  # fmt: skip
     _Server(config, app.state.site).run()
 

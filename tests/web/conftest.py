@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import scene
+import uvicorn
 from fastapi import FastAPI
-from runner.app import create_app
+from playwright.sync_api import Browser, sync_playwright
+from runner.app import _Server, create_app
 from runner.service import Runner
 from runner.web.login import Login
 
@@ -99,3 +105,46 @@ def browser(app: FastAPI, login: Login) -> Callable[[str], Client]:
 def program(app: FastAPI) -> Callable[[str], Client]:
     """Gives a client that shows a person's token."""
     return lambda name: Client(app, authorization=f"Bearer {scene.TOKENS[name]}")
+
+
+@dataclass
+class Served:
+    """The application behind a real port."""
+
+    url: str
+    stop: Callable[[], None]
+
+
+@pytest.fixture
+def served(app: FastAPI) -> Iterator[Served]:
+    """A real server in a thread, on a port that the system chose."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="error", access_log=False, ws="none",
+        timeout_graceful_shutdown=3,
+    )  # fmt: skip
+    server = _Server(config, app.state.site)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive(), "open streams kept the server from stopping"
+
+    yield Served(f"http://127.0.0.1:{port}", stop)
+    stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without a screen."""
+    where = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=where, args=["--no-sandbox"])
+        yield browser
+        browser.close()
