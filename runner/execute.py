@@ -147,11 +147,12 @@ class Runs:
                         parameters=run.parameters,
                         session=str(session.session_file),
                         limits=self.limits,
-                        readable=(str(path.parent),),
+                        readable=self.runbooks.readable(path),
                     ),
                     on_progress=self._follow,
                     stop=self.stop,
                     clock=self.clock,
+                    redactor=self.redactor,
                 )
         except IrkitError as why:
             if recorder:

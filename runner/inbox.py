@@ -140,14 +140,16 @@ class Inbox:
             with self.database.write() as connection:
                 ids = [
                     connection.execute(
-                        sa.insert(db.deliveries).values(
+                        sa.insert(db.deliveries)
+                        .values(
                             source=source,
                             received=now,
                             digest=hashlib.sha256(body).hexdigest(),
                             body=body,
                             state="new",
                         )
-                    ).inserted_primary_key[0]
+                        .returning(db.deliveries.c.id)
+                    ).scalar_one()
                     for source, body, _ in batch
                 ]
         except IrkitError as why:

@@ -41,6 +41,11 @@ class Runbooks:
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
         raise NotFound("no such runbook", on=name, next=hint)
 
+    def readable(self, path: Path) -> tuple[str, ...]:
+        """What a run of this runbook may read beside it: its folder, if that is one of ours."""
+        ours = any(path.resolve().is_relative_to(f.resolve()) for f in self.folders if f.exists())
+        return (str(path.parent),) if ours else ()
+
     def all(self) -> list[Path]:
         """Every runbook, each name once, a team's own before the shipped."""
         found: dict[str, Path] = {}

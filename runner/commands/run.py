@@ -36,10 +36,14 @@ from runner.solo import Solo
     "--output", type=click.Path(path_type=Path), default=None,
     help="The run's folder; default: a new one under the storage.",
 )  # fmt: skip
+@click.option(
+    "--read", "readable", type=click.Path(path_type=Path, exists=True), multiple=True,
+    help="A file or folder that the notebook may read; may be repeated.",
+)
 @click.pass_context
 def run(
     ctx: click.Context, runbook: str, given: tuple[str, ...], bundle: Path | None,
-    incident: str, output: Path | None,
+    incident: str, output: Path | None, readable: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Execute any notebook once, without a server; prints where notebook, page and evidence lie.
 
@@ -56,7 +60,7 @@ def run(
             events = ledger.events(ledger.state(incident).id)
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = (output or config.storage_path / "runs" / f"{path.stem}-{stamp}").resolve()
-    _execute(config, path, folder, dict(map(_pair, given)), bundle, events)
+    _execute(config, path, folder, dict(map(_pair, given)), bundle, events, readable)
 
 
 @click.command()
@@ -125,7 +129,7 @@ def lab(ctx: click.Context, incident: str, only_print: bool) -> None:
 
 def _execute(
     config: Config, path: Path, folder: Path, given: dict[str, object], bundle: Path | None,
-    events: tuple[Event, ...],
+    events: tuple[Event, ...], readable: tuple[Path, ...] = (),
 ) -> None:  # fmt: skip
     from runner.export import export
 
@@ -151,10 +155,11 @@ def _execute(
                         wall_seconds=config.runs.time_limit.total_seconds(),
                         memory_mb=config.runs.memory_mb,
                     ),
-                    readable=(str(path.parent.resolve()),),
+                    readable=tuple(str(p.resolve()) for p in readable),
                 ),
                 on_progress=follow,
                 clock=SystemClock(),
+                redactor=redactor,
             )
         solo.seal()
     made = export(
