@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 _WHERE = {
+    "Diagnosis": "verdict",
+    "Onset": "onsets",
+    "Sketch": "verdict",
+    "diagnose": "verdict",
+    "explain": "verdict",
+    "onset": "onsets",
     "rank": "ranking",
     "rank_changes": "ranking",
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NONE = "none"
 _KINDS = {"deploy": 0.0, "release": 0.0, "rollout": 0.0, "config": -0.2, "flag": -0.8}
 _UNDEPLOYED = -3.0  # a commit that no deploy carried is not running
-_NEEDED = 1.0  # the score below which no change is named
+NEEDED = 1.0  # the score below which no change is named
 # What needs no change to break: certificates, other people's services, the machines underneath.
 _OUTSIDE = re.compile(
     r"certificate.{0,20}expired|certificate is not yet valid|\bcert\w* expir"
@@ -34,7 +34,7 @@ _OWN_HOST = re.compile(r"\.(svc|local|internal|cluster)\b|localhost")
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredChange:
-    """One change: how much speaks for it (log-odds), its chance to be the cause, and what matches."""
+    """One change: what speaks for it (log-odds), its chance to be the cause, what matches."""
 
     id: str
     service: str
@@ -49,7 +49,7 @@ class ScoredChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Lines:
-    """Log lines that tell what went wrong: words and numbers, when they began, what lies outside."""
+    """What the lines that tell what went wrong are about, and when they began."""
 
     words: Mapping[str, float]
     files: frozenset[str]
@@ -89,7 +89,7 @@ def score_changes(
         for change in changes
     ]  # fmt: skip
     odds = [2.718281828 ** min(one.score, 30.0) for one in scored]
-    total = sum(odds) + 2.718281828**_NEEDED
+    total = sum(odds) + 2.718281828**NEEDED
     scored = [
         ScoredChange(**{**one.__dict__, "probability": odd / total})
         for one, odd in zip(scored, odds, strict=True)
@@ -163,7 +163,7 @@ def _matches(
     frequency: Counter[str],
     documents: int,
 ) -> tuple[float, tuple[str, ...]]:
-    """The weight of the words that a change shares with the evidence, and the weightiest of them."""
+    """The weight of the words that a change shares with the evidence, and the weightiest."""
     weights: dict[str, float] = {}
     for words, share in ((text.removed, 1.0), (text.added, 1.0), (text.files, 0.4),
                          (text.message, 0.3), (text.around, 0.15)):  # fmt: skip
@@ -179,7 +179,7 @@ def _matches(
 
 
 def _contrast(change: Mapping[str, Any], service: str, lines: Lines) -> float:
-    """Old against new: +2 if only the change's version fails, -2 if the version before fails too."""
+    """Old against new: +2 if only the change's version fails, -2 if others fail too."""
     version = str(change.get("version") or "")
     failing = lines.versions.get(service, {})
     if not version or version not in failing or len(failing) < 2:
@@ -217,7 +217,7 @@ def read_lines(logs: pd.DataFrame | None, start: pd.Timestamp) -> Lines:
     lost = early & ~keys.isin(ended)
     words: dict[str, float] = {}
     files: set[str] = set()
-    fields = logs["fields"] if "fields" in logs else None
+    fields = logs.get("fields")
     for rows, weight in ((table[new & table["bad"]], 1.0), (table[new & ~table["bad"]], 0.7),
                          (table[lost & ~table["bad"]], 0.3)):  # fmt: skip
         for place, example in _distinct(rows):
@@ -258,7 +258,7 @@ def _values(field: Any) -> str:
 def _outside(new: pd.DataFrame, services: set[str]) -> str:
     """A line that names a cause which no change of ours made, if a good part of the new ones do."""
     texts = new["example"].astype(str)
-    named = texts.map(lambda text: bool(_OUTSIDE.search(text)) or _foreign(text, services))
+    named = texts.map(lambda text: bool(_OUTSIDE.search(text)) or _foreign(text, services)).astype(bool)
     bad = new["bad"] | (new["level"] == "warn")
     if (
         not (named & bad).any()

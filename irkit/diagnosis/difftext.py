@@ -29,18 +29,23 @@ _GUARDS = re.compile(
     re.IGNORECASE,
 )
 _COMMON = frozenset(
-    "a an and any are as async at await be bool by byte case catch class client const context ctx"
-    " def default defer delete do double else enum err error errors export extends false field file"
-    " float for from func function get go handle handler handlers http if import in int interface"
-    " into is it json len let list main make map message method model module name new nil none not"
-    " null number object of ok on or out package param params path pkg post private public put range"
-    " read ref request req resp response res return returned returns self server service services"
-    " set src static status str string struct switch test the then this time to true try type types"
-    " use used using util utils val value values var void was while with write you data id ids key"
-    " add fix feat chore refactor tidy simplify update bump docs style perf ci".split()
+    _WORD.findall("""
+        a an and any are as async at await be bool by byte case catch class client const context
+        ctx def default defer delete do double else enum err error errors export extends false
+        field file float for from func function get go handle handler handlers http if import in
+        int interface into is it json len let list main make map message method model module name
+        new nil none not null number object of ok on or out package param params path pkg post
+        private public put range read ref request req resp response res return returned returns
+        self server service services set src static status str string struct switch test the then
+        this time to true try type types use used using util utils val value values var void was
+        while with write you data id ids key add fix feat chore refactor tidy simplify update bump
+        docs style perf ci
+    """)
 )
 _HTTP_CODES = frozenset(
-    "200 201 202 204 301 302 304 400 401 403 404 405 409 410 422 429 500 501 502 503 504".split()
+    _WORD.findall("""
+        200 201 202 204 301 302 304 400 401 403 404 405 409 410 422 429 500 501 502 503 504
+    """)
 )
 
 

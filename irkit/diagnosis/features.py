@@ -20,9 +20,8 @@ _WORSE = {"latency": 1, "errors": 1, "success": -1}  # the direction in which it
 _NEAR = 0.6  # a callee's sign explains its caller's fully when it is as strong, not at 0.6 less
 _SHARED = ("errors", "latency", "follows", "bad_lines", "lost_lines", "flow", "own")
 FEATURES = (
-    *KINDS, "gone", "follows", "gap", "waits", "own", "flow", "bad_lines", "new_lines", "lost_lines", "early",
-    *(f"{name}_below" for name in _SHARED), "alerting",
-    "alerting_alone",
+    *KINDS, "gone", "follows", "gap", "waits", "own", "flow", "bad_lines", "new_lines",
+    "lost_lines", "early", *(f"{name}_below" for name in _SHARED), "alerting", "alerting_alone",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ Series = tuple[str, str]  # (service, metric)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inputs:
-    """Checked inputs: `metrics` has a sorted UTC index and one float column per entry of `labels`."""
+    """Checked inputs: `metrics` has a sorted UTC index and a float column per entry of `labels`."""
 
     metrics: pd.DataFrame
     labels: tuple[Series, ...]
@@ -65,10 +65,10 @@ def read_inputs(
             next="metrics.index = pandas.to_datetime(..., utc=True)",
         )
     if len(frame):
-        index = frame.index
+        index = pd.DatetimeIndex(frame.index)
         index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
         frame = frame.set_axis(index, axis=0)
-        frame = frame[~frame.index.isna()]
+        frame = frame[frame.index.notna()]
         if not frame.index.is_monotonic_increasing or frame.index.has_duplicates:
             frame = frame[~frame.index.duplicated(keep="last")].sort_index()
         frame = frame.apply(pd.to_numeric, errors="coerce") if _textual(frame) else frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from irkit.diagnosis.kinds import kind_of, named_as_counter
+from irkit.diagnosis.kinds import named_as_counter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,8 +53,9 @@ def measure(metrics: pd.DataFrame, start: pd.Timestamp, names: list[str]) -> Mov
     Source: the two-window robust score is that of Pham et al., "BARO" (FSE 2024).
     """
     import numpy as np
+    import pandas as pd
 
-    times = metrics.index.as_unit("ns").asi8
+    times = pd.DatetimeIndex(metrics.index).as_unit("ns").asi8
     if not len(times) or not names:
         return _nothing(times)
     values = _rates(metrics.to_numpy(dtype=float, na_value=np.nan), names)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from irkit.diagnosis.changes import NONE, ScoredChange, _NEEDED, moment, read_lines, score_changes
+from irkit.diagnosis.changes import NEEDED, NONE, ScoredChange, read_lines, score_changes
 from irkit.diagnosis.features import FEATURES, Signs, read_signs
 from irkit.diagnosis.inputs import Inputs, Series, read_inputs
 from irkit.diagnosis.kinds import kind_of
@@ -33,6 +33,15 @@ class Ranking:
     parts: np.ndarray
     confidence: float
     silent: bool
+
+    def chances(self) -> list[float]:
+        """Each service's chance to be the cause, by its place in `signs.services`; sums to 1."""
+        first = self.order[0]
+        rest = (1.0 - self.confidence) / max(1.0 - float(self.share[first]), 1e-9)
+        return [
+            self.confidence if place == first else rest * float(part)
+            for place, part in enumerate(self.share)
+        ]
 
 
 def rank(
@@ -64,20 +73,17 @@ def rank(
         metrics, incident_start, columns=columns, services=services, target=target, graph=graph,
         logs=logs, traces=traces,
     )  # fmt: skip
-    ranking = rank_services(given)
+    ranking = rank_services(given, changes or ())
     if ranking.silent:
         return []
-    rest = 1.0 - ranking.confidence
-    others = max(1.0 - float(ranking.share[ranking.order[0]]), 1e-9)
-    suspects = []
-    for position, place in enumerate(ranking.order):
-        chance = ranking.confidence if not position else rest * ranking.share[place] / others
-        service = ranking.signs.services[place]
-        suspects.append((service, top_metric(ranking, place), round(float(chance), 4)))
-    return suspects
+    chances = ranking.chances()
+    return [
+        (ranking.signs.services[place], top_metric(ranking, place), round(chances[place], 4))
+        for place in ranking.order
+    ]
 
 
-def rank_services(given: Inputs) -> Ranking:
+def rank_services(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> Ranking:
     """Rank the services of checked inputs and keep what each sign contributed."""
     import numpy as np
 
@@ -143,10 +149,10 @@ def rank_changes(
         metrics, incident_start, columns=columns, services=services, target=target, graph=graph,
         logs=logs, traces=traces,
     )  # fmt: skip
-    ranking = rank_services(given)
+    ranking = rank_services(given, changes or ())
     scored = weigh_changes(given, ranking, changes or ())
-    named = [one.id for one in scored if one.score >= _NEEDED]
-    others = [one.id for one in scored if one.score < _NEEDED]
+    named = [one.id for one in scored if one.score >= NEEDED]
+    others = [one.id for one in scored if one.score < NEEDED]
     return [*named, NONE, *others]
 
 
@@ -176,7 +182,7 @@ def weigh_changes(
 
 
 def _onset(given: Inputs, ranking: Ranking, began: pd.Timestamp | None) -> pd.Timestamp:
-    """When the trouble began: the first of the alert, the first new lines and the first movement."""
+    """When the trouble began: the first of the alert, the first new lines and the first move."""
     import pandas as pd
 
     moves = ranking.signs.moves
@@ -188,6 +194,3 @@ def _onset(given: Inputs, ranking: Ranking, began: pd.Timestamp | None) -> pd.Ti
         if service in likely and ranking.signs.weighted[column] > 2.0:
             moments.append(pd.Timestamp(int(moves.times[moves.onset[column]]), tz="UTC"))
     return min(moments)
-
-
-__all__ = ["Ranking", "moment", "rank", "rank_changes", "rank_services", "top_metric"]

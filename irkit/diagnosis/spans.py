@@ -43,7 +43,6 @@ def read_spans(traces: pd.DataFrame, first: pd.Timestamp) -> dict[str, SpanEvide
     `gap_mean_ms` (the caller's client span minus the server span; empty for inner spans).  A gap
     that grows is time on the network or in a queue, before the service's own code runs.
     """
-    import numpy as np
 
     before, after = split_rows(traces, first, bin_width(traces["time"]))
     if before.empty or after.empty:

@@ -98,7 +98,7 @@ def table_of_lines(logs: pd.DataFrame) -> pd.DataFrame:
         )
     text = logs[message].fillna("").astype(str)
     distinct = pd.Series(text.unique())
-    masked = distinct if message == "template" else distinct.map(mask)
+    masked = distinct if message == "template" else distinct.map(mask).astype(object)
     template = text.map(dict(zip(distinct, masked, strict=True)))
     level = next((name for name in ("level", "severity") if name in logs), None)
     bad = text.map({one: _reads_bad(one) for one in distinct}).astype(bool)
