@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from irkit.figures.base import Figure
 
 ROWS: Final = 20
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
 _LINKABLE = re.compile(r"https?://[^\s]+")
 
 

@@ -105,7 +105,8 @@ def test_a_signal_leads_with_its_finding_and_says_where_it_comes_from() -> None:
     assert 0.3 <= errors.latest() <= 0.34
     assert errors.at("10m") < 0.01
     assert str(errors.df.index.tz) == "UTC"
-    errors.df.iloc[:, :] = 7.0
+    taken = errors.df
+    taken.iloc[:, :] = 7.0
     assert errors.latest() < 1
     with pytest.raises(LookFailed, match="has no value"):
         errors.at("2h")
