@@ -124,9 +124,7 @@ _DECIDED = _errors(
 )
 
 
-@router.post(
-    "/plans/{plan}/approve", tags=["approvals"], summary="Approve", responses=_DECIDED
-)
+@router.post("/plans/{plan}/approve", tags=["approvals"], summary="Approve", responses=_DECIDED)
 def approve(site: SiteOf, person: ApiPerson, plan: PlanId, verdict: Verdict) -> PlanView:
     """Allow exactly the plan with this hash; the runner applies it once enough people have."""
     known = conduct.decide(

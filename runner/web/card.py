@@ -89,7 +89,7 @@ def card(
 ) -> Card:
     """The card of a plan for one person; `refusal` is why they may not decide, if so."""
     plan = known.plan
-    suspect = _suspect(known, state)
+    suspect = suspect_of(known, state)
     where = f" in {plan.blast.environment}" if plan.blast.environment else ""
     role, words = STATUS.get(known.status, ("muted", known.status))
     waiting = known.status == "waiting"
@@ -116,9 +116,7 @@ def card(
         strength_means=MEANING[word],
         contrary=contrary,
         gaps=plan.gaps,
-        findings=tuple(finding(f) for f in suspect.findings_for[:MOST_FINDINGS])
-        if suspect
-        else (),
+        findings=tuple(finding(f) for f in suspect.findings_for[:MOST_FINDINGS]) if suspect else (),
         evidence=plan.evidence,
         undo=_undo(known),
         undo_cannot=plan.undo.cannot,
@@ -146,7 +144,7 @@ def order(plans: tuple[PlanState, ...]) -> tuple[PlanState, ...]:
     return (*waiting, *moving, *over)
 
 
-def _suspect(known: PlanState, state: IncidentState) -> Suspect | None:
+def suspect_of(known: PlanState, state: IncidentState) -> Suspect | None:
     """The suspect that the plan is about: the one it names, else the first on its target."""
     named = known.plan.suspect
     for suspect in state.suspects:
@@ -233,4 +231,3 @@ def _decision(decision: Decision, person: str) -> str:
         name = f"the policy ({decision.policy})" if decision.policy else decision.by
     note = f": {decision.note}" if decision.note else ""
     return f"{name[:1].upper()}{name[1:]} {verb} at {clock(decision.at)}{note}"
-

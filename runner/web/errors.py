@@ -81,9 +81,7 @@ def install(app: FastAPI) -> None:
         first = why.errors()[0] if why.errors() else {"loc": (), "msg": "not understood"}
         where = ".".join(str(part) for part in first["loc"])[:200]
         what = str(first["msg"])[:200]
-        return answer(
-            request, 422, Error(what=what, on=where, next="correct it and send it again")
-        )
+        return answer(request, 422, Error(what=what, on=where, next="correct it and send it again"))
 
     def http(request: Request, why: Exception) -> Response:
         assert isinstance(why, HTTPException)

@@ -76,9 +76,7 @@ async def hook(name: str, request: Request) -> Response:
     try:
         with site.gate:
             body = await _body(request, site.runner.config.server.max_body_kb * 1024)
-            future = await edge.call(
-                site.runner.intake.receive, name, dict(request.headers), body
-            )
+            future = await edge.call(site.runner.intake.receive, name, dict(request.headers), body)
             number = await edge.stored(future)
     except ClientDisconnect:
         return _count(site, source, "gone", Response(status_code=400))

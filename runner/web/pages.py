@@ -16,7 +16,7 @@ from irkit.errors import BadInput, IrkitError, Refused
 from irkit.model.incident import IncidentState, PlanState
 from irkit.text import one_line
 from runner.service import Runner
-from runner.web import assets, conduct, view
+from runner.web import assets, conduct, evidence, view
 from runner.web import card as cards
 from runner.web.errors import error_of, status_of
 from runner.web.login import Session
@@ -51,7 +51,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self.environment.filters.update(
-            line=lambda text, most=400: one_line(str(text), most).replace(" -> ", " \N{RIGHTWARDS ARROW} "),
+            line=_line_of,
             web=lambda url: url if str(url).startswith(("https://", "http://")) else "",
             name=lambda principal: str(principal).removeprefix("person:"),
         )
@@ -81,6 +81,11 @@ class Pages:
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
         return self.page(request, "problem.html", status, code=status, error=error)
+
+
+def _line_of(text: object, most: int = 400) -> str:
+    """Foreign text as one line; an arrow is one character, so that it never breaks in two."""
+    return one_line(str(text), most).replace(" -> ", " \N{RIGHTWARDS ARROW} ")
 
 
 def logged_in(request: Request) -> Session:
@@ -304,9 +309,7 @@ def resolve(
         _short(why)
         conduct.resolve(site.runner, incident, session.person, why)
     except IrkitError as error:
-        return _incident(
-            request, site, incident, error=error, about="resolve", typed={"why": why}
-        )
+        return _incident(request, site, incident, error=error, about="resolve", typed={"why": why})
     return _back(incident, "top")
 
 
@@ -398,13 +401,15 @@ def _incident(
         error=error_of(error) if error else None,
         about=about,
         typed=typed or {},
-        figures={},
+        figures={
+            p.plan.id: evidence.figure(p, state, runner.runs.folder)
+            for p in state.plans
+            if p.status == "waiting"
+        },
     )
 
 
-def _card(
-    runner: Runner, known: PlanState, state: IncidentState, person: str
-) -> cards.Card:
+def _card(runner: Runner, known: PlanState, state: IncidentState, person: str) -> cards.Card:
     now: datetime = runner.clock.now()
     refusal = None
     try:

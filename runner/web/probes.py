@@ -66,9 +66,7 @@ def _database(runner: Runner) -> str:
     try:
         with runner.database.write() as connection:
             # Takes the write lock and changes no row: a read-only file or a locked one shows.
-            connection.execute(
-                sa.update(db.heads).where(sa.false()).values(seq=db.heads.c.seq)
-            )
+            connection.execute(sa.update(db.heads).where(sa.false()).values(seq=db.heads.c.seq))
     except (IrkitError, sa.exc.SQLAlchemyError) as why:
         return f"not writable ({type(why).__name__})"
     return "writable"

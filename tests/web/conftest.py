@@ -17,6 +17,7 @@ import scene
 import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
+
 from runner.app import _Server, create_app
 from runner.service import Runner
 from runner.web.login import Login

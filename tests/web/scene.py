@@ -10,10 +10,14 @@ from typing import Any
 
 from irkit.clock import SetClock
 from irkit.config import parse
+from irkit.evidence.recorder import Recorder
 from irkit.model import event as ev
 from irkit.model.action import BlastRadius, Change, Check, Outcome, Plan, Undo
 from irkit.model.event import Draft
 from irkit.model.finding import Finding, Gap, RuledOut, Suspect
+from irkit.model.look import Request
+from irkit.model.window import Window
+from irkit.ports import Raw
 from runner.service import Runner
 
 START = datetime(2026, 3, 1, 14, 2, 7, tzinfo=UTC)
@@ -131,6 +135,26 @@ def diagnosed(runner: Runner, incident: str) -> None:
     append(runner, incident, ev.RunFinished(
         run=run, attempt=1, status="succeeded", seconds=4.2, looks=9, gaps=1, confined="yes",
     ))  # fmt: skip
+
+
+def bundled(runner: Runner, incident: str) -> None:
+    """The evidence of the run: L1 is the error rate, which jumps when 2.41 is out."""
+    start = START - timedelta(minutes=20)
+    values = [
+        [start.timestamp() + 15 * n, "0.304" if n > 66 else f"0.00{3 + n % 3}"] for n in range(80)
+    ]
+    reply = {"status": "success", "data": {"resultType": "matrix", "result": [
+        {"metric": {"route": "/pay <b>"}, "values": values}]}}  # fmt: skip
+    request = Request(
+        source="prom", op="range", arguments={"query": "error_rate{}", "step": 15},
+        window=Window(start=start, end=START),
+    )  # fmt: skip
+    recorder = Recorder(
+        runner.runs.folder_of(f"{incident}-r1") / "bundle", now=START, clock=runner.clock
+    )
+    recorder.look(request, lambda _request: Raw(body=json.dumps(reply).encode()), "prometheus")
+    recorder.seal()
+    recorder.close()
 
 
 def plan_of(runner: Runner, incident: str, **changes: Any) -> Plan:

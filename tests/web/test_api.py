@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
-import schemathesis
 import scene
+import schemathesis
 from conftest import Client
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from runner.service import Runner
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+
+from runner.service import Runner
 
 Who = Callable[[str], Client]
 
@@ -56,7 +58,7 @@ def test_events_are_the_chain_itself(program: Who, runner: Runner) -> None:
     ada = program("ada")
     events = ada.get(f"/api/v1/incidents/{incident}/events").json()
     assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
-    assert all(b["prev"] == a["hash"] for a, b in zip(events, events[1:], strict=False))
+    assert all(b["prev"] == a["hash"] for a, b in pairwise(events))
     rest = ada.get(f"/api/v1/incidents/{incident}/events?after=1").json()
     assert rest == events[1:]
 
@@ -75,20 +77,18 @@ def test_acting_is_recorded_under_ones_own_name(program: Who, runner: Runner) ->
     assert ben.post(f"{base}/note", json={"text": "  "}).status_code == 422
 
 
-def test_a_decision_names_the_hash_and_says_why_it_is_refused(
-    program: Who, runner: Runner
-) -> None:
+def test_a_decision_names_the_hash_and_says_why_it_is_refused(program: Who, runner: Runner) -> None:
     incident = scene.opened(runner)
     plan = scene.planned(runner, incident, requester="person:ben")
     ada, ben, eve = program("ada"), program("ben"), program("eve")
     assert [p["id"] for p in ada.get("/api/v1/approvals").json()] == [plan.id]
     path = f"/api/v1/plans/{plan.id}/approve"
-    for client, given, status, reason in (
+    for client, digest, status, reason in (
         (ada, "0" * 64, 409, "plan_changed"),
         (ben, plan.hash, 403, "same_person"),
         (eve, plan.hash, 403, "not_permitted"),
     ):
-        answer = client.post(path, json={"plan_hash": given})
+        answer = client.post(path, json={"plan_hash": digest})
         assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     assert ada.post(path, json={}).status_code == 422
     done = ada.post(path, json={"plan_hash": plan.hash, "note": "go"}).json()
@@ -100,10 +100,10 @@ def test_a_decision_names_the_hash_and_says_why_it_is_refused(
     assert ada.post("/api/v1/plans/P-0/deny", json={"plan_hash": plan.hash}).status_code == 404
 
 
-@pytest.mark.parametrize("given", [{}, {"authorization": "Bearer no"}, {"authorization": "Basic x"}])
-def test_nobody_known_is_401(app: FastAPI, runner: Runner, given: dict[str, str]) -> None:
+@pytest.mark.parametrize("shown", ["", "Bearer no", "Basic x"])
+def test_nobody_known_is_401(app: FastAPI, runner: Runner, shown: str) -> None:
     incident = scene.opened(runner)
-    client = Client(app, **given)
+    client = Client(app, **({"authorization": shown} if shown else {}))
     for method, path in (("GET", "incidents"), ("GET", f"incidents/{incident}"),
                          ("POST", f"incidents/{incident}/ack"), ("GET", "approvals")):  # fmt: skip
         answer = client.request(method, f"/api/v1/{path}", json={} if method == "POST" else None)

@@ -13,6 +13,7 @@ import scene
 from conftest import Served
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect
+
 from runner.service import Runner
 from runner.web.login import Login
 
@@ -40,7 +41,8 @@ CONTRAST = """() => {
   }
   return poor;
 }"""
-SMALL = """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), textarea, summary")]
+SMALL = """() => [...document.querySelectorAll(
+    "a, button, input:not([type=hidden]), textarea, summary")]
   .filter((n) => n.checkVisibility() && !n.matches(".skip"))
   .map((n) => [n, n.getBoundingClientRect()])
   .filter(([n, r]) => Math.min(r.width, r.height) < (n.matches("a") ? 18 : 24))
@@ -168,14 +170,16 @@ def test_enter_decides_nothing(enter: Enter, runner: Runner) -> None:
     assert len(runner.broker.known(incident, plan.id).decisions) == 1
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(320, "dark"), (390, "light"), (1280, "dark"), (1280, "light")]
+)
 def test_it_can_be_read_and_pressed_anywhere(
-    enter: Enter, runner: Runner, scheme: str, width: int
+    enter: Enter, runner: Runner, width: int, scheme: str
 ) -> None:
     long = "checkout-service-with-a-name-that-does-not-end-" * 3
     incident = scene.opened(runner, summary=long, labels={long[:60]: long})
     scene.diagnosed(runner, incident)
+    scene.bundled(runner, incident)
     plan = scene.planned(runner, incident)
     runner.decide(plan.id, "person:ada", allow=True, plan_hash=plan.hash)
     scene.recovered(runner, incident, plan)
@@ -193,6 +197,8 @@ def test_it_can_be_read_and_pressed_anywhere(
             boxes = [buttons.nth(n).bounding_box() for n in range(buttons.count())]
             assert len({(b["width"], b["height"]) for b in boxes if b}) <= 1
             assert all(b["height"] >= 48 for b in boxes if b)
+            page.evaluate("document.body.style.color = document.body.style.background = '#777'")
+            assert page.evaluate(CONTRAST), "the check of the contrast sees nothing"
 
 
 def test_silence_is_shown_and_then_ends_deciding(

@@ -13,10 +13,11 @@ import pytest
 import scene
 from conftest import Client
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
+
 from irkit.errors import IrkitError
 from runner.service import Runner
 from runner.web import hooks
-from starlette.requests import ClientDisconnect
 
 AUTH = {"Authorization": f"Bearer {scene.HOOK_TOKEN}"}
 
@@ -45,9 +46,7 @@ def test_the_runner_is_told_to_triage(
 
 
 def test_content_type_is_no_evidence(sender: Client, runner: Runner) -> None:
-    answer = sender.post(
-        "/hooks/am", content=scene.body(), headers={"content-type": "text/plain"}
-    )
+    answer = sender.post("/hooks/am", content=scene.body(), headers={"content-type": "text/plain"})
     assert answer.status_code == 202
 
 
@@ -95,7 +94,9 @@ WRONG = {
     "another version": b'{"version":"1","alerts":[]}',
     "alerts are text": b'{"version":"4","status":"firing","alerts":"x"}',
     "labels are a list": scene.body().replace(b'"labels": {', b'"labels": [], "x": {'),
-    "status is a number": scene.body().replace(b'"status": "firing", "labels"', b'"status": 7, "labels"'),
+    "status is a number": scene.body().replace(
+        b'"status": "firing", "labels"', b'"status": 7, "labels"'
+    ),
     "no start": scene.body(starts=""),
     "a start that is no time": scene.body(starts="yesterday"),
     "a key twice": b'{"version":"4","version":"4","alerts":[]}',
@@ -146,7 +147,7 @@ def test_a_sender_that_goes_away_leaves_nothing(
 
 def test_labels_that_are_missing_or_hostile_are_only_text(sender: Client, runner: Runner) -> None:
     hostile = {
-        "service": "checkout\"};drop table events;--",
+        "service": 'checkout"};drop table events;--',
         "pod": "<script>alert(1)</script>",
         "template": "{{ 7*7 }} ${7*7} {% for x in y %}",
         "shell": "$(rm -rf /) `id` | tee ; &&",
@@ -155,7 +156,8 @@ def test_labels_that_are_missing_or_hostile_are_only_text(sender: Client, runner
     }
     given = json.loads(scene.body(labels=hostile))
     bare = {"status": "firing", "labels": {}, "annotations": {},
-            "startsAt": "2026-03-01T14:02:07.123456789Z", "endsAt": "0001-01-01T00:00:00Z"}  # fmt: skip
+            "startsAt": "2026-03-01T14:02:07.123456789Z",
+            "endsAt": "0001-01-01T00:00:00Z"}  # fmt: skip
     given["alerts"].append(bare)
     answer = sender.post("/hooks/am", content=json.dumps(given).encode())
     assert answer.status_code == 202

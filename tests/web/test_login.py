@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import scene
 from conftest import Client
+
 from irkit.clock import SetClock
 from irkit.errors import BadInput
 from runner.app import create_app
@@ -154,9 +155,7 @@ def test_a_link_from_chat_finds_the_session_by_one_more_step(browser: Browser) -
         ("[::1", 400),
     ],
 )
-def test_only_names_of_this_server_are_answered(
-    stranger: Client, host: str, status: int
-) -> None:
+def test_only_names_of_this_server_are_answered(stranger: Client, host: str, status: int) -> None:
     assert stranger.get("/login", headers={"Host": host}).status_code == status
 
 

@@ -9,11 +9,13 @@ from datetime import timedelta
 import pytest
 import scene
 from conftest import Client
+
 from irkit.clock import SetClock
 from irkit.model import event as ev
 from irkit.model.action import Undo
 from runner.execute import Live
 from runner.service import Runner
+from runner.web import evidence
 
 Browser = Callable[[str], Client]
 
@@ -42,9 +44,7 @@ def test_an_empty_list_proves_that_it_is_alive(browser: Browser, runner: Runner)
     assert "No open incidents ; last delivery 12s ago" in _words(ada.get("/").text)
 
 
-def test_the_list_shows_who_has_what_and_what_waits_above(
-    browser: Browser, runner: Runner
-) -> None:
+def test_the_list_shows_who_has_what_and_what_waits_above(browser: Browser, runner: Runner) -> None:
     incident = scene.opened(runner)
     scene.diagnosed(runner, incident)
     scene.planned(runner, incident)
@@ -103,6 +103,27 @@ def test_the_page_has_its_parts_in_order(browser: Browser, runner: Runner) -> No
     assert places == sorted(places)
     assert "autofocus" not in page
     assert "checked" not in card[: card.index("</article>")]
+
+
+def test_the_evidence_is_drawn_from_the_recorded_reply(browser: Browser, runner: Runner) -> None:
+    incident = scene.opened(runner)
+    scene.diagnosed(runner, incident)
+    scene.bundled(runner, incident)
+    scene.planned(runner, incident)
+    page = browser("ada").get(f"/incidents/{incident}").text
+    figure = page[page.index("<figure>") : page.index("</figure>")]
+    assert figure.count("<svg") == 2
+    assert "error_rate of checkout rose (0.4 % -&gt; 30.4 %)" in figure
+    assert "2.40 -&gt; 2.41" in figure
+    assert "prom: error_rate{}; look L1" in figure
+    assert "<b>" not in figure
+    blobs = runner.runs.folder_of(f"{incident}-r1") / "bundle" / "blobs"
+    for blob in blobs.iterdir():
+        blob.write_bytes(b"changed")
+    evidence._drawn.cache_clear()
+    page = browser("ada").get(f"/incidents/{incident}").text
+    assert "<svg" not in page
+    assert "No figure: " in page
 
 
 def test_times_have_a_zone_and_a_distance_from_the_first_alert(
@@ -298,9 +319,7 @@ def test_an_expired_plan_cannot_be_approved(browser: Browser, runner: Runner) ->
     assert _decide(ada, plan.id, plan.hash, "approve").status_code == 409
 
 
-def test_high_risk_takes_two_people_and_the_targets_name(
-    browser: Browser, runner: Runner
-) -> None:
+def test_high_risk_takes_two_people_and_the_targets_name(browser: Browser, runner: Runner) -> None:
     incident = scene.opened(runner)
     plan = scene.planned(
         runner, incident, id="P-2", action="restart", approvals_needed=2, approvers=()
@@ -346,9 +365,7 @@ def test_a_plan_is_decided_only_within_its_incident(browser: Browser, runner: Ru
     assert ada.post(f"/incidents/{other}/plans/{plan.id}", data=data).status_code == 404
 
 
-def test_before_and_after_are_shown_when_it_is_verified(
-    browser: Browser, runner: Runner
-) -> None:
+def test_before_and_after_are_shown_when_it_is_verified(browser: Browser, runner: Runner) -> None:
     incident = scene.opened(runner)
     scene.diagnosed(runner, incident)
     plan = scene.planned(runner, incident)
