@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +30,10 @@ def init(folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()):
         raise BadInput("the folder is not empty", on=str(folder), next="name a new one")
-    for path in sorted(p for p in shared("templates").joinpath("init").rglob("*") if p.is_file()):
-        target = folder / path.relative_to(shared("templates") / "init")
-        target = target.with_name(target.name.replace("dot-", "."))
+    template = shared("templates") / "init"
+    for path in sorted(p for p in template.rglob("*") if p.is_file()):
+        names = [re.sub(r"\Adot-", ".", name) for name in path.relative_to(template).parts]
+        target = folder.joinpath(*names)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
         click.echo(f"  {target.relative_to(folder)}")

@@ -36,7 +36,8 @@ is a key that is given twice.
 - A **secret** is never written into the file: write `env:NAME` for a variable of the runner's
   environment or `file:PATH` for a file that the runner can read. It is read at each use.
 - **Matchers** are conditions as Alertmanager writes them, such as
-  `severity="critical", service=~"shop|pay"`. All must hold; regular expressions are anchored; a label that is absent counts as empty.
+  `severity="critical", service=~"shop|pay"`. All must hold; regular expressions are anchored; a
+  label that is absent counts as empty.
 - A **path** is relative to the config file.
 - A **name** is letters, digits, `.`, `_` and `-`."""
 
