@@ -18,7 +18,7 @@ from irkit.model.action import Argument, Check, Plan, plan_key
 from irkit.model.catalog import ActionTarget, Catalog
 from irkit.model.event import Draft
 from irkit.model.incident import IncidentState, PlanState
-from irkit.model.policy import Policy
+from irkit.model.policy import ActionPolicy, Policy
 from irkit.model.principal import SYSTEM, is_person
 from irkit.ports import Survey
 from irkit.session import Ask
@@ -80,7 +80,7 @@ class Broker:
             change=survey.change,
             blast=survey.blast,
             undo=survey.undo,
-            check=self._check(state),
+            check=self._check(state, rules),
             policy=mode,
             approvers=rules.approvers,
             approvals_needed=rules.approvals_needed,
@@ -297,13 +297,14 @@ class Broker:
         loose = self._unconfined and action not in self.policy.allow_unconfined
         return "approve" if mode == "auto" and loose else mode
 
-    def _check(self, state: IncidentState) -> Check | None:
+    def _check(self, state: IncidentState, rules: ActionPolicy) -> Check | None:
         signal = signal_of(self.catalog, state.service, state.signal)
         if signal is None or signal.limit is None:
             return None
         return Check(
             service=state.service, signal=signal.name, limit=signal.limit, above=signal.above,
-            unit=signal.unit,
+            unit=signal.unit, hold_seconds=rules.hold_seconds,
+            within_seconds=rules.within_seconds, every_seconds=rules.every_seconds,
         )  # fmt: skip
 
     def broken_bound(self, plan: Plan) -> Refusal | None:

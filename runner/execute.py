@@ -215,7 +215,7 @@ class Runs:
         recorded, mode = None, "live"
         if self.recording and run.ordinal in self.recording.runs:
             recorded, mode = Bundle.open(self.recording.runs[run.ordinal][1]), "replay"
-        elif run.attempt > 1 and bundle.exists():
+        elif run.attempt > 1 and (bundle / "looks.jsonl").exists():
             recorded, mode = Bundle.open(bundle), "resume"
         if run.attempt > 1:
             _set_aside(folder, run.attempt - 1)

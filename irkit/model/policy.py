@@ -19,6 +19,9 @@ class ActionPolicy(Value, frozen=True, kw_only=True):
     max_per_hour: int = 3
     cooldown_seconds: float = 300.0
     max_share: float = 1.0
+    hold_seconds: float = 20.0
+    within_seconds: float = 300.0
+    every_seconds: float = 5.0
     undo: str = "tell"
     """What follows when verification fails: `auto` plans the undo, `tell` tells a person."""
 

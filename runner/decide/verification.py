@@ -25,33 +25,48 @@ def judge(
 ) -> Judgement:
     """Judge samples (time, value) taken after an act.
 
-    Recovered: at least three samples within the last `hold_seconds`, all on the good side of the
-    limit, and all taken after the act.  Otherwise it is pending until `within_seconds` have passed;
-    then it has not recovered, or nobody can tell because there is no sample.
+    Recovered: at least three samples of the last `hold_seconds` (or, from a source that has fewer,
+    its last three) are all on the good side of the limit.  Otherwise it is pending until
+    `within_seconds` have passed; then one bad sample among them means that it has not recovered,
+    and without one nobody can tell.
     """
     after = [(at, value) for at, value in samples if at > applied_at and isfinite(value)]
-    held = [value for at, value in after if at > now - timedelta(seconds=check.hold_seconds)]
+    recent = _recent(after, timedelta(seconds=check.hold_seconds), now)
     value = after[-1][1] if after else None
     shown = "no sample" if value is None else f"{check.signal} is {value:.4g} {check.unit}".strip()
     side = "at most" if check.above else "at least"
     over = now - applied_at >= timedelta(seconds=check.within_seconds)
     long_enough = now - applied_at >= timedelta(seconds=check.hold_seconds)
-    if long_enough and len(held) >= LEAST_SAMPLES and all(_good(v, check) for v in held):
+    good = all(_good(v, check) for v in recent)
+    if long_enough and len(recent) >= LEAST_SAMPLES and good:
         return Judgement(
             verdict="recovered", value=value,
             text=f"{shown}, {side} {check.limit:g} for {check.hold_seconds:g} s",
         )  # fmt: skip
     if not over:
         return Judgement(verdict="pending", value=value, text=f"{shown}; waiting")
-    if value is None:
+    if good:
+        few = f"{len(recent)} samples" if recent else "no sample"
         return Judgement(
-            verdict="unknown", value=None,
-            text=f"no sample of {check.signal} within {check.within_seconds:g} s",
+            verdict="unknown", value=value,
+            text=f"{few} of {check.signal} within {check.within_seconds:g} s, too few to tell",
         )  # fmt: skip
     return Judgement(
         verdict="not_recovered", value=value,
         text=f"{shown}, not {side} {check.limit:g} within {check.within_seconds:g} s",
     )  # fmt: skip
+
+
+def _recent(
+    after: Sequence[tuple[datetime, float]], hold: timedelta, now: datetime
+) -> list[float]:
+    """The values that the verdict rests on; none of a source that has fallen silent."""
+    held = [value for at, value in after if at > now - hold]
+    last = after[-LEAST_SAMPLES:]
+    if len(held) >= LEAST_SAMPLES or len(last) < LEAST_SAMPLES:
+        return held
+    between = (last[-1][0] - last[0][0]) / (LEAST_SAMPLES - 1)
+    return [value for _, value in last] if now - last[-1][0] <= max(hold, 2 * between) else held
 
 
 def _good(value: float, check: Check) -> bool:
