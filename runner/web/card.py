@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from irkit.actions.shown import STATUS
 from irkit.errors import Refused
 from irkit.figures.scale import duration, reading
 from irkit.model.base import Value
@@ -19,20 +20,6 @@ from irkit.postmortem.values import MEANING
 from irkit.text import clock
 
 MOST_FINDINGS = 3
-# status: the colour of its word, and the word; what is undecided is neither good nor bad
-STATUS = {
-    "waiting": ("deploy", "waiting for a decision"),
-    "approved": ("deploy", "approved, about to be applied"),
-    "denied": ("sev2", "denied: nothing is applied"),
-    "expired": ("sev2", "expired: nobody decided in time, nothing was applied"),
-    "refused": ("sev2", "refused: nothing was applied"),
-    "applying": ("deploy", "being applied"),
-    "applied": ("deploy", "applied, being verified on the signal that fired"),
-    "failed": ("sev1", "failed"),
-    "recovered": ("ok", "applied and verified: the signal recovered after it"),
-    "not_recovered": ("sev1", "applied, but the signal did not recover"),
-    "unknown": ("sev2", "it is unknown what came of it"),
-}
 
 
 class Card(Value, frozen=True, kw_only=True):
