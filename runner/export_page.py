@@ -25,6 +25,7 @@ from irkit.figures.scale import duration
 from irkit.postmortem import pictures
 from irkit.postmortem.drafts import md
 from irkit.postmortem.values import MEANING, Comparison, PostmortemFacts, Text, Texts
+from irkit.timeline.entries import Entry
 from runner.export_clean import markdown
 from runner.export_figures import FigureView, view
 from runner.export_steps import STEPS
@@ -231,11 +232,14 @@ def _stamp(moment: datetime | None) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%SZ") if moment else "unknown"
 
 
-def _since(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    sign = "-" if seconds < 0 else "+"
-    return sign + duration(float(round(abs(seconds)))).replace(" ", "")
+def _rows(facts: PostmortemFacts) -> tuple[list[Entry], list[Entry]]:
+    """The timeline's rows: what matters and what was folded, then the rest."""
+    main: list[Entry] = []
+    rest: list[Entry] = []
+    for entry in facts.entries:
+        routine = entry.kind == "effect.checked" or not entry.inside
+        (rest if routine and not entry.key else main).append(entry)
+    return main, rest
 
 
 def _length(value: Any) -> str:
@@ -290,7 +294,7 @@ def _tags(cell: Any) -> set[str]:
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "clock": _clock,
     "stamp": _stamp,
-    "since": _since,
+    "rows": _rows,
     "span": _length,
     "reading": reading,
     "prose": _text_html,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -15,8 +15,7 @@ from irkit.model.incident import IncidentState, fold
 from irkit.model.look import LookRecord
 from irkit.model.principal import is_person
 from irkit.model.times import four_times
-from irkit.model.window import format_duration, parse_rfc3339
-from irkit.postmortem.entries import describe, entries
+from irkit.model.window import parse_rfc3339
 from irkit.postmortem.values import (
     Past,
     PostmortemFacts,
@@ -30,6 +29,8 @@ from irkit.postmortem.values import (
     SignalImpact,
     Strength,
 )
+from irkit.timeline.entries import entries, folded
+from irkit.timeline.sentence import sentence
 
 
 def facts(
@@ -55,7 +56,7 @@ def facts(
         state=state.state,
         service=state.service,
         services=state.services,
-        effect=_effect(state),
+        effect=_effect(told, state),
         ended=ended(state),
         over=end is not None,
         start=state.onset or state.first_alert_at or state.opened_at,
@@ -63,7 +64,8 @@ def facts(
         first_alert_at=state.first_alert_at,
         onset=state.onset,
         times=four_times(state),
-        entries=entries(told, state),
+        entries=folded(entries(events)),
+        evidence=_evidence(events),
         alerts=len(state.alerts),
         signals=_signals(state),
         suspects=tuple(
@@ -78,10 +80,10 @@ def facts(
                     text=e.body.text)
             for e in told if isinstance(e.body, ev.ActRefused)
         ),
-        responders=_responders(told, state),
+        responders=_responders(told),
         runs=state.runs,
         looks=tuple(looks),
-        records=_records(events, state),
+        records=_records(events),
         seal=seal or Seal(head=state.head),
         review=review or Review(),
         past=tuple(past),
@@ -129,19 +131,27 @@ def ended(state: IncidentState) -> str:
 
 def _corrected(events: Sequence[Event]) -> list[Event]:
     """The events with corrected times in place of the old ones; the record keeps both."""
-    better = {
-        e.body.of: e.body.value for e in events
-        if isinstance(e.body, ev.Corrected) and e.body.field == "at"
-    }  # fmt: skip
-    return [
-        msgspec.structs.replace(e, at=parse_rfc3339(better[e.seq])) if e.seq in better else e
-        for e in events
-    ]
+    better: dict[int, datetime] = {}
+    for event in events:
+        if isinstance(event.body, ev.Corrected) and event.body.field == "at":
+            moment = _moment(event.body.value)
+            if moment is not None:
+                better[event.body.of] = moment
+    return [msgspec.structs.replace(e, at=better[e.seq]) if e.seq in better else e for e in events]
 
 
-def _effect(state: IncidentState) -> str:
-    newest = list(state.alerts.values())
-    summary = next((a.alert.summary for a in newest if a.alert.summary), "")
+def _moment(text: str) -> datetime | None:
+    """The time that a correction gives; None where a person wrote something else."""
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        return None
+
+
+def _effect(events: Iterable[Event], state: IncidentState) -> str:
+    """What broke, as the first alert said it, with the signal's value before the act."""
+    fired = [e.body.alert for e in events if isinstance(e.body, ev.AlertFired)]
+    summary = next((a.summary for a in fired if a.summary), "")
     worst = next(
         (p.verdict for p in state.plans if p.verdict and p.verdict.before is not None), None
     )
@@ -149,7 +159,11 @@ def _effect(state: IncidentState) -> str:
         number = f"{worst.signal} of {worst.service} at {reading(worst.before, worst.unit)}"
         limit = f", limit {reading(worst.limit, worst.unit)}" if worst.limit is not None else ""
         return f"{summary} ({number}{limit})" if summary else number + limit
-    return summary or state.title
+    if summary and summary != state.title:
+        return summary
+    names = tuple(dict.fromkeys(f"{a.name} on {a.service}" if a.service else a.name for a in fired))
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return f"fired: {', '.join(names[:4])}{more}" if names else state.title
 
 
 def _signals(state: IncidentState) -> tuple[SignalImpact, ...]:
@@ -193,18 +207,13 @@ def _responses(events: Iterable[Event], state: IncidentState) -> tuple[Response,
     )
 
 
-def _responders(events: Iterable[Event], state: IncidentState) -> tuple[Responder, ...]:
-    plans = {p.plan.id: p.plan.title for p in state.plans}
+def _responders(events: Iterable[Event]) -> tuple[Responder, ...]:
     found: dict[str, Responder] = {}
     for event in events:
         if not is_person(event.by):
             continue
-        words = describe(event, plans)
-        did = (
-            words[2].replace(event.by, "").strip().replace("note by :", "note:")
-            if words
-            else (event.kind)
-        )
+        name = event.by.removeprefix("person:")
+        did = sentence(event).replace(f" by {name}", "", 1).removeprefix(f"{name}: ")
         known = found.get(event.by)
         found[event.by] = (
             msgspec.structs.replace(known, did=(*known.did, did))
@@ -214,19 +223,23 @@ def _responders(events: Iterable[Event], state: IncidentState) -> tuple[Responde
     return tuple(found.values())
 
 
-def _records(events: Iterable[Event], state: IncidentState) -> tuple[Record, ...]:
-    plans = {p.plan.id: p.plan.title for p in state.plans}
-    rows = []
+def _records(events: Iterable[Event]) -> tuple[Record, ...]:
+    return tuple(
+        Record(
+            seq=e.seq, at=e.at, recorded=e.recorded, kind=e.kind, by=e.by, text=sentence(e),
+            hash=e.hash,
+        )
+        for e in events
+    )  # fmt: skip
+
+
+def _evidence(events: Iterable[Event]) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
     for event in events:
-        words = describe(event, plans)
-        text = f"{words[2]}: {words[3]}" if words and words[3] else words[2] if words else ""
-        rows.append(Record(
-            seq=event.seq, at=event.at, recorded=event.recorded, kind=event.kind, by=event.by,
-            text=text, hash=event.hash,
-        ))  # fmt: skip
-    return tuple(rows)
-
-
-def span_words(seconds: float | None) -> str:
-    """A length of time in words, or `unknown`."""
-    return "unknown" if seconds is None else format_duration(timedelta(seconds=seconds))
+        match event.body:
+            case ev.SuspectsNamed(suspects=suspects) if suspects:
+                names = (name for f in suspects[0].findings_for for name in f.evidence)
+                found[event.seq] = tuple(dict.fromkeys(names))
+            case ev.PlanMade(plan=plan) if plan.evidence:
+                found[event.seq] = plan.evidence
+    return found

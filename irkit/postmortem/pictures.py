@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from irkit.figures import DotStrip, Figure, LineFigure, Panels, Span, Tick, TimelineFigure, ms
 from irkit.figures.scale import at, duration
-from irkit.postmortem.values import Comparison, Entry, Measure, PostmortemFacts
+from irkit.postmortem.values import Comparison, Measure, PostmortemFacts
+from irkit.timeline.entries import Entry
 
+_UNDRAWN: Final = ("incident.opened", "run.started", "run.finished", "postmortem.exported")
+_SHORT: Final = {
+    "plan.made": "plan", "approval.given": "{who} approves", "approval.denied": "{who} denies",
+    "approval.expired": "no decision", "action.started": "act begins",
+    "action.applied": "applied", "action.failed": "act failed", "act.refused": "refused",
+    "incident.acknowledged": "{who} acknowledges", "incident.resolved": "resolved",
+    "suspects.named": "suspect named", "gap.found": "gap", "onset": "onset",
+    "note.written": "note", "message.posted": "message", "attention.needed": "human needed",
+    "event.corrected": "correction", "severity.changed": "severity", "effect.failed": "retry",
+}  # fmt: skip
 CONTEXT: Final = 1_800_000
 """How much of the time before is shown, in ms: half an hour, less where the incident was short."""
 
@@ -20,19 +30,9 @@ FURTHEST: Final = 7_200_000
 
 
 def timeline(facts: PostmortemFacts) -> TimelineFigure:
-    """The incident in lanes, from the last change before the onset, at least 30 minutes."""
-    ticks = []
-    starts: dict[str, datetime] = {}
-    for entry in facts.entries:
-        if entry.kind in ("incident.opened", "run.started", "run.finished"):
-            continue
-        ticks.append(Tick(
-            at=ms(_shown_at(entry)), lane=entry.lane, glyph=entry.glyph, label=_label(entry),
-            count=max(len(entry.inside), 1) if not entry.inside else 1, key=entry.key or bool(
-                entry.inside),
-        ))  # fmt: skip
+    """The incident in lanes, from the last change before the onset and some quiet before."""
+    ticks = [_tick(e) for e in facts.entries if e.kind not in _UNDRAWN]
     for run in facts.runs:
-        starts[run.run] = run.started_at
         ticks.append(Tick(
             at=ms(run.started_at), end=ms(run.finished_at) if run.finished_at else None,
             lane="Runs", glyph="run", label=f"run {run.ordinal}: {run.purpose}", key=False,
@@ -89,34 +89,31 @@ def _from(facts: PostmortemFacts) -> str:
     return "onset" if facts.onset else "first alert"
 
 
-def _shown_at(entry: Entry) -> datetime:
-    """An alert counts from when it was stored, as the four times do; all else from when it was."""
-    return entry.recorded if entry.kind == "alert.fired" else entry.at
+def _tick(entry: Entry) -> Tick:
+    """A row's sign; an alert stands where it was stored, for so the four times count it."""
+    at_ = entry.recorded if entry.kind == "alert.fired" else entry.at
+    # Checks of a signal are routine, however many there are.
+    key = entry.key or (bool(entry.inside) and entry.kind != "effect.checked")
+    last = entry.inside[-1] if entry.inside else None
+    end = ms(last.recorded if last.kind == "alert.fired" else last.at) if last else None
+    return Tick(at=ms(at_), end=end, lane=entry.lane, glyph=entry.glyph,  # type: ignore[arg-type]
+                label=_label(entry), key=key)  # fmt: skip
 
 
 def _label(entry: Entry) -> str:
     """A few words for the figure; the table has the whole sentence."""
-    short = {
-        "plan.made": "plan", "approval.given": f"{_name(entry.by)} approves",
-        "approval.denied": f"{_name(entry.by)} denies", "approval.expired": "no decision",
-        "action.applied": "applied", "effect.verified": "verified" if entry.glyph == "verified"
-        else "not recovered", "incident.acknowledged": f"{_name(entry.by)} acknowledges",
-        "incident.resolved": "resolved", "suspects.named": "suspect named", "gap.found": "gap",
-        "onset": "onset", "note.written": "note", "act.refused": "refused",
-        "message.posted": "message", "attention.needed": "human needed",
-        "action.failed": "act failed", "event.corrected": "correction",
-    }  # fmt: skip
+    if entry.inside:
+        return entry.text.split(",")[0]
+    if entry.kind == "alert.fired":
+        return "first alert" if entry.key else "alert"
     if entry.kind == "approval.given" and entry.by == "system":
         return "policy approves"
-    if entry.kind == "alert.fired" and not entry.inside:
-        return "first alert" if entry.key else "alert"
-    if entry.inside:
-        return entry.title.split(",")[0]
-    return short.get(entry.kind, entry.title)[:40]
-
-
-def _name(principal: str) -> str:
-    return principal.partition(":")[2] or principal
+    if entry.kind == "effect.verified":
+        return "verified" if entry.glyph == "verified" else "not verified"
+    if entry.kind == "change":
+        return entry.text.removeprefix("Deploy of ").replace(": ", " ")[:40]
+    who = entry.by.partition(":")[2] or entry.by
+    return _SHORT.get(entry.kind, entry.text[:40]).format(who=who)
 
 
 def compare(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Literal
 
-from irkit.figures.timeline import Glyph, Lane
 from irkit.model.base import Value
 from irkit.model.finding import Gap, RuledOut, Suspect
 from irkit.model.incident import PlanState, RunState
 from irkit.model.look import LookRecord
 from irkit.model.times import Span
+from irkit.timeline.entries import Entry
 
 Strength = Literal["confirmed", "supported", "consistent", "untested"]
 ReviewState = Literal["draft", "in review", "reviewed", "closed", "amended"]
@@ -21,30 +21,6 @@ MEANING: Final[dict[str, str]] = {
     "consistent": "one look agrees",
     "untested": "nothing recorded speaks for it yet",
 }
-
-
-class Entry(Value, frozen=True, kw_only=True):
-    """One row of the timeline.
-
-    `key` rows are never folded.  `since` is seconds from the first alert.  `inside` holds the
-    rows of a fold, and `last` the moment of its last.  `corrected` keeps the old value visible.
-    """
-
-    seq: int
-    at: datetime
-    recorded: datetime
-    lane: Lane
-    glyph: Glyph
-    kind: str
-    title: str
-    detail: str = ""
-    by: str = ""
-    key: bool = False
-    since: float | None = None
-    evidence: tuple[str, ...] = ()
-    inside: tuple[Entry, ...] = ()
-    last: datetime | None = None
-    corrected: str = ""
 
 
 class RatedSuspect(Value, frozen=True, kw_only=True):
@@ -178,7 +154,8 @@ class PostmortemFacts(Value, frozen=True, kw_only=True):
     """Everything a post-mortem states, as a pure fold over an incident's events.
 
     `effect` says what broke for whom, `ended` what ended it; `span` is onset (or first alert) to
-    recovery (or resolution), with `over` saying whether it is.
+    recovery (or resolution), with `over` saying whether it is.  `entries` are the timeline's,
+    alike ones folded; `evidence` names the looks behind an event, by its place in the ledger.
     """
 
     incident: str
@@ -196,6 +173,7 @@ class PostmortemFacts(Value, frozen=True, kw_only=True):
     onset: datetime | None
     times: tuple[Span, ...]
     entries: tuple[Entry, ...]
+    evidence: dict[int, tuple[str, ...]] = {}
     alerts: int
     signals: tuple[SignalImpact, ...] = ()
     suspects: tuple[RatedSuspect, ...] = ()
