@@ -126,7 +126,8 @@ class Looked:
 
     `metrics` has one float column for each series (index: time, UTC), `columns` says which service
     and metric each is, `evidence` which look showed it; `logs` has time, service, level, message;
-    `calls` are pairs of caller and callee; `target` is the series that fired, `start` when.
+    `calls` are pairs of caller and callee; `target` is the series that fired, `symptom` when it
+    left its usual range, `start` when the incident was noticed.
     """
 
     services: tuple[str, ...]
@@ -140,6 +141,7 @@ class Looked:
     deploy_evidence: tuple[str, ...]
     calls: tuple[tuple[str, str], ...]
     target: tuple[str, str] | None
+    symptom: datetime | None
     start: datetime
     gaps: tuple[Gap, ...]
     looks: int
@@ -183,7 +185,7 @@ def look_around(inc: Incident) -> Looked:
             (name, callee) for name in services if name in inc.catalog.services
             for callee in inc.catalog.services[name].depends_on
         ),
-        target=_target(inc, columns), start=_start(inc, signals),
+        target=_target(inc, columns), symptom=_symptom(inc, signals), start=_start(inc, signals),
         gaps=(*signals.gaps, *log_gaps, *deploys.gaps),
         looks=len(signals) + len(logs) + len(deploys.evidence),
     )  # fmt: skip
@@ -201,6 +203,12 @@ def _target(inc: Incident, columns: dict[str, tuple[str, str]]) -> tuple[str, st
     state = inc.state
     wanted = (inc.service, state.signal) if state and state.signal else None
     return wanted if wanted in columns.values() else None
+
+
+def _symptom(inc: Incident, signals: Signals) -> datetime | None:
+    state = inc.state
+    fired = f"{state.signal} of {inc.service}" if state else ""
+    return next((m.onset().time for m in signals if m.name == fired), None)
 
 
 def _start(inc: Incident, signals: Signals) -> datetime:
@@ -224,14 +232,15 @@ def suspects_of(inc: Incident) -> Suspects:
     looked = look_around(inc)
     found = diagnose(looked)
     gaps = (*looked.gaps, *found.gaps)
+    onset = looked.symptom or found.onset
     inc.session.note(
         Note(
-            suspects=found.suspects, ruled_out=found.ruled_out, gaps=gaps, onset=found.onset,
+            suspects=found.suspects, ruled_out=found.ruled_out, gaps=gaps, onset=onset,
             method=found.method,
         )
     )  # fmt: skip
     return Suspects(
-        suspects=found.suspects, ruled_out=found.ruled_out, gaps=gaps, onset=found.onset,
+        suspects=found.suspects, ruled_out=found.ruled_out, gaps=gaps, onset=onset,
         method=found.method, looks=looked.looks,
         newest={d.service: d.version for d in looked.deploys},
         confirmed=frozenset(p.plan.target for p in inc.acts.plans if p.status == "recovered"),

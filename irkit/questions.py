@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 POINTS: Final = 1200
 _OF_THE_PAST: Final = ("range", "search", "history")
 _ROUND: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+# An axis has little room for its unit.
+_SHORT: Final = {"seconds": "s", "milliseconds": "ms", "requests/s": "req/s"}
 Values = Mapping[str, str | int | float]
 
 
@@ -110,7 +112,8 @@ def ask_metrics(
     return Metrics(
         name=name or one_line(full, 80), frame=matrix.frame, labels=matrix.labels, query=full,
         source=source, evidence=reply.evidence, window=window, instant=instant,
-        unit=signal.unit if signal else "", limit=signal.limit if signal else None,
+        unit=_SHORT.get(signal.unit, signal.unit) if signal else "",
+        limit=signal.limit if signal else None,
         above=signal.above if signal else True, warnings=(*matrix.warnings, *matrix.infos),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 1000
 _FEWEST: Final = 3
+GRACE: Final = timedelta(seconds=30)
 _ERRORS: Final = ("error", "exception", "err")
 _MASKS: Final = (
     (r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "<id>"),
@@ -41,8 +42,9 @@ _MASKS: Final = (
 class Pattern(Value, frozen=True, kw_only=True):
     """One kind of message: its template, how often before and after the onset, and an example.
 
-    `change` is `new` (only after), `gone` (only before), `more` or `fewer` (twice or half the rate
-    of before), or `same`, which is also said where the counts are too small to tell.
+    `change` is `new` (first seen after the onset, or in the 30 s before it, for an onset is not
+    known better than that), `gone` (only before), `more` or `fewer` (twice or half the rate of
+    before), or `same`, which is also said where the counts are too small to tell.
     """
 
     template: str
@@ -150,17 +152,19 @@ def mine(frame: pd.DataFrame, *, split: datetime, window: Window, why: str) -> P
         cluster=[of_text[code] for code in codes], after=dated["time"] >= split, message=messages
     )
     parts = (split - window.start).total_seconds(), (window.end - split).total_seconds()
+    fresh = max(split - GRACE, window.start + (split - window.start) / 2)
     share = max(parts[1], 1.0) / max(parts[0], 1.0)
     rows = []
     for cluster, group in table.groupby("cluster", sort=False):
         after = int(group["after"].sum())
         before = len(group) - after
+        first = group["time"].min().to_pydatetime()
         newest = group.iloc[int(group["time"].to_numpy().argmax())]
         rows.append(
             Pattern(
                 template=templates[int(str(cluster))], before=before, after=after,
-                change=_change(before, after, share),
-                first=group["time"].min().to_pydatetime(),
+                change="new" if first >= fresh else _change(before, after, share),
+                first=first,
                 level="" if newest["level"] is None else str(newest["level"]),
                 example=str(newest["message"]),
             )
@@ -189,8 +193,6 @@ _COMPILED: Final = tuple((re.compile(pattern), sign) for pattern, sign in _MASKS
 
 def _change(before: int, after: int, share: float) -> str:
     """`share` is the length of the time after, as a multiple of the time before."""
-    if not before:
-        return "new"
     expected = before * share
     if expected < _FEWEST and after < _FEWEST:
         return "same"  # too few to tell

@@ -229,7 +229,8 @@ class Metrics(display.Shown):
             return f"{self._strongest!r}{now}"
         low, high = (reading(float(v), self.unit) for v in self._extremes())
         series = "" if count == 1 else f" ({count} series)"
-        return f"{self.name}{series} stayed between {low} and {high}, as usual"
+        where = f"at {low}" if low == high else f"between {low} and {high}"
+        return f"{self.name}{series} stayed {where}, as usual"
 
     def _extremes(self) -> tuple[float, float]:
         return float(self.frame.min().min()), float(self.frame.max().max())
