@@ -18,7 +18,6 @@ from irkit.model.window import Window
 
 if TYPE_CHECKING:
     from irkit.actions.shown import Acts
-    from irkit.figures.base import Figure
     from irkit.incident import Incident
     from irkit.metrics.metrics import Metrics
 
@@ -73,11 +72,6 @@ class BeforeAfter(display.Shown):
             self.metrics.source, " · ", display.code(self.metrics.query),
             f" · {self.metrics.evidence}",
         )  # fmt: skip
-
-    def _figure(self) -> Figure | None:
-        if self.metrics is None or self.metrics.frame.empty:
-            return None
-        return self.metrics.plot(mark=self.acts or (), title=self._sentence())
 
 
 def compare(inc: Incident, name: str, service: str | None) -> BeforeAfter:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from irkit.figures.base import Figure
     from irkit.figures.line import Panels
 
+MOST_QUERIES = 3
+
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Signals(display.Shown):
@@ -70,6 +72,9 @@ class Signals(display.Shown):
         marks = (*self.mark, *((mark,) if isinstance(mark, Marked) else mark))
         return Panels(
             title=self._sentence() if title is None else title,
+            query="; ".join(m.query for m in drawn) if len(drawn) <= MOST_QUERIES else "",
+            source=", ".join(dict.fromkeys(m.source for m in drawn)),
+            evidence=", ".join(dict.fromkeys(m.evidence for m in drawn)),
             panels=tuple(m.plot(mark=marks, title="" if len(drawn) == 1 else None) for m in drawn),
         )
 

@@ -206,7 +206,10 @@ def test_logs_keep_bad_lines_and_find_new_patterns() -> None:
     assert "_raw" in logs.df
     assert "not readable" in safe(logs)
     assert logs.patterns().why == "the first alert's start"
-    assert logs.patterns().rows[0].change == "more"
+    # an onset is not known to the second: what is first seen shortly before it is new too
+    assert logs.patterns().rows[0].change == "new"
+    assert logs.patterns(onset="1m").rows[0].change == "more"
+    assert logs.patterns(onset="1m").why == "the moment given"
     inc.signal("error_rate")
     patterns = inc.logs().patterns()
     assert patterns.rows[0].change == "new"
