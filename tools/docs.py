@@ -1,6 +1,6 @@
 """Write the reference pages from the code, or check that they are up to date.
 
-python tools/docs.py            writes docs/{configuration,commands,errors,events}.md
+python tools/docs.py            writes docs/{configuration,commands,errors,events,files,adr/README}.md
 python tools/docs.py --check    changes nothing; exit code 1 if a page is stale
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from difflib import unified_diff
 from pathlib import Path
 
-from pages import commands, configuration, errors, events
+from pages import commands, configuration, decisions, errors, events, files
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES: dict[str, Callable[[], str]] = {
@@ -19,6 +19,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands.page,
     "errors.md": errors.page,
     "events.md": events.page,
+    "files.md": files.page,
+    "adr/README.md": decisions.page,
 }
 
 
