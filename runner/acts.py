@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from irkit.errors import IrkitError, LookFailed
+from irkit.errors import IrkitError, LookFailed, Refused
 from irkit.model import event as ev
 from irkit.model.action import Outcome, Plan
 from irkit.model.event import Draft
@@ -60,7 +60,7 @@ class Acts:
         """What came of an act that a crash cut off; it is repeated only if it never happened."""
         try:
             found = self.outside.lookup(plan, self._name_there(plan))
-        except LookFailed as why:
+        except IrkitError as why:
             return Outcome(status="unknown", text=f"the target cannot tell what happened: {why}")
         return found or self._apply(plan)
 
@@ -76,16 +76,19 @@ class Acts:
         """It did not answer and may have acted all the same: it is asked, and not repeated."""
         try:
             found = self.outside.lookup(plan, self._name_there(plan))
-        except LookFailed as why:
+        except IrkitError as why:
             return Outcome(status="unknown", text=f"{error}; and it cannot tell: {why}")
         return found or Outcome(status="failed", text=error)
 
     def _stale(self, plan: Plan) -> Refusal | None:
         """Whether the plan, computed again now, is another one than was decided on."""
-        where = self.broker.where(plan.target, plan.action)
-        survey = self.broker.survey(
-            plan.incident, plan.target, where, plan.action, plan.arguments
-        )
+        try:
+            where = self.broker.where(plan.target, plan.action)
+            survey = self.broker.survey(
+                plan.incident, plan.target, where, plan.action, plan.arguments
+            )
+        except Refused as why:
+            return Refusal(reason="plan_changed", text=f"it can no longer be done: {why}")
         again = msgspec.structs.replace(
             plan, change=survey.change, blast=survey.blast, undo=survey.undo
         )

@@ -68,7 +68,7 @@ class Broker:
             )  # fmt: skip
         now = self.clock.now()
         rules = self.policy.action(ask.action)
-        mode = "auto" if undoes and requester == SYSTEM else self._mode(ask.action, rules.mode)
+        mode = "auto" if undoes and requester == SYSTEM else self._mode(ask.action, rules, state)
         plan = Plan(
             id=f"P-{key[:8]}",
             key=key,
@@ -139,7 +139,7 @@ class Broker:
         except Refused as why:
             self.refuse(
                 effect.incident, ask.action, ask.target, why.reason, str(why), SYSTEM,
-                key=effect.key,
+                undoes=known.plan.id, key=effect.key,
             )  # fmt: skip
             return
         self.ledger.append(effect.incident, self._made(plan))
@@ -216,7 +216,7 @@ class Broker:
         """Allow a plan whose policy is `auto`, recorded as the policy's decision."""
         known = self.known(effect.incident, effect.subject)
         plan, state = known.plan, self.ledger.state(effect.incident)
-        broken = self.broken_bound(plan) or (None if plan.undoes else failed_before(plan, state))
+        broken = self.broken_bound(plan) or (None if plan.undoes else failed_before(state))
         if broken:
             self.refuse(
                 effect.incident, plan.action, plan.target, broken.reason, broken.text, SYSTEM,
@@ -292,10 +292,14 @@ class Broker:
         )
         return msgspec.structs.replace(found, blast=blast)
 
-    def _mode(self, action: str, mode: str) -> str:
-        """`auto` falls back to `approve` where runs are not confined, unless allowed by name."""
+    def _mode(self, action: str, rules: ActionPolicy, state: IncidentState) -> str:
+        """The policy's mode; `auto` falls back to `approve`.
+
+        It does where runs are not confined (unless the action is allowed by name), and after an
+        act of this incident that did not help.
+        """
         loose = self._unconfined and action not in self.policy.allow_unconfined
-        return "approve" if mode == "auto" and loose else mode
+        return "approve" if rules.mode == "auto" and (loose or failed_before(state)) else rules.mode
 
     def _check(self, state: IncidentState, rules: ActionPolicy) -> Check | None:
         signal = signal_of(self.catalog, state.service, state.signal)
@@ -319,10 +323,12 @@ class Broker:
 
     def refuse(
         self, incident: str, action: str, target: str, reason: str, text: str, by: str, *,
-        plan: str = "", key: str = "",
+        plan: str = "", undoes: str = "", key: str = "",
     ) -> None:  # fmt: skip
         """Record that an act is not planned, decided or applied, with a fixed reason."""
-        body = ev.ActRefused(action=action, target=target, reason=reason, text=text, plan=plan)
+        body = ev.ActRefused(
+            action=action, target=target, reason=reason, text=text, plan=plan, undoes=undoes
+        )
         key = key or f"refused:{action}:{target}:{reason}"
         self.ledger.append(incident, Draft(key=key, at=self.clock.now(), by=by, body=body))
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
 
-from irkit.errors import AlreadyRunning, IrkitError
+from irkit.errors import AlreadyRunning, IrkitError, LedgerBroken
 
 metadata = sa.MetaData()
 
@@ -88,7 +88,11 @@ class Database:
         )
         sa.event.listen(self.engine, "connect", _pragmas)
         if writer:
-            _migrate(self.engine)
+            try:
+                _migrate(self.engine)
+            except sa.exc.DatabaseError as why:
+                self.close()
+                raise storage_error(why, folder) from why
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -98,29 +102,52 @@ class Database:
             IrkitError: the disk is full or the file cannot be written; nothing was stored.
         """
         with self._lock:
+            if self._held is None:
+                raise IrkitError(
+                    "the ledger is closed, nothing was stored", on=str(self.folder),
+                    next="what is owed is done by the next start",
+                )  # fmt: skip
             try:
                 with self.engine.begin() as connection:
                     yield connection
-            except sa.exc.OperationalError as why:
+            except sa.exc.DatabaseError as why:
+                if not _is_storage_trouble(why):
+                    raise
                 raise storage_error(why, self.folder) from why
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent view for reading."""
-        with self.engine.connect() as connection:
-            yield connection
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except sa.exc.DatabaseError as why:
+            if not _is_storage_trouble(why):
+                raise
+            raise storage_error(why, self.folder) from why
 
     def close(self) -> None:
-        """Close it and give the folder up."""
-        self.engine.dispose()
-        if self._held:
-            self._held.close()
-            self._held = None
+        """Close it and give the folder up; whoever still wants to write is refused."""
+        with self._lock:
+            self.engine.dispose()
+            if self._held:
+                self._held.close()
+                self._held = None
+
+
+def _is_storage_trouble(why: sa.exc.DatabaseError) -> bool:
+    """Whether the disk or the file is at fault, and not what was asked of it."""
+    return isinstance(why, sa.exc.OperationalError) or type(why) is sa.exc.DatabaseError
 
 
 def storage_error(why: Exception, folder: Path) -> IrkitError:
-    """What a failed write means and what to do about it."""
+    """What a failed read or write means and what to do about it."""
     text = str(getattr(why, "orig", why))
+    if "malformed" in text or "not a database" in text:
+        return LedgerBroken(
+            f"the database's bytes were damaged ({text})", on=str(folder / "irkit.db"),
+            next="put a backup in its place",
+        )  # fmt: skip
     full = "full" in text or "No space" in text or "disk I/O" in text
     what = "the disk is full, nothing was stored" if full else f"cannot store ({text})"
     cure = "free space there; what is owed is done then" if full else "look at the folder"
@@ -147,6 +174,8 @@ def _hold(path: Path) -> IO[str]:
 
 
 def _pragmas(connection: object, _record: object) -> None:
+    # A changed byte that is no text any more must be found by the chain, not by the reader.
+    connection.text_factory = lambda given: given.decode("utf-8", "surrogateescape")  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")

@@ -101,10 +101,14 @@ class Effects:
         """Whether what is owed is being asked for and done."""
         return self._thread.is_alive() and not self._closing.is_set()
 
-    def close(self) -> None:
-        """Stop asking and stop the engine; jobs under way are taken up by the next start."""
+    def stop_asking(self) -> None:
+        """Start nothing more; what is under way may end."""
         self._closing.set()
         self._wake.set()
+
+    def close(self) -> None:
+        """Stop asking and stop the engine; jobs under way are taken up by the next start."""
+        self.stop_asking()
         if self._thread.is_alive():
             self._thread.join()
         if hasattr(self, "_dbos"):
@@ -138,7 +142,11 @@ class Effects:
                     return
                 if quiet.get(state.id) == state.head:
                     continue
-                owed = self.owed(state.id)
+                try:
+                    owed = self.owed(state.id)
+                except Exception:  # boundary: one incident's trouble must not stop the others
+                    log.exception("cannot tell what %s owes", state.id)
+                    continue
                 if not owed and state.resolved_at:
                     quiet[state.id] = state.head
                 for effect in owed:
@@ -171,16 +179,22 @@ class Effects:
         effect = msgspec.json.decode(encoded, type=Effect)
         pause = True
         try:
-            if effect.key in {e.key for e in self.owed(effect.incident)}:
+            if self._still_owed(effect):
                 self._do(effect)
             pause = False
         finally:
             self._done(effect, pause=pause)
 
+    def _still_owed(self, effect: Effect) -> bool:
+        return effect.key in {e.key for e in self.owed(effect.incident)}
+
     def _do(self, effect: Effect) -> None:
         try:
             self.does[effect.kind](effect)
-        except Exception as why:  # noqa: BLE001 - boundary: what fails is an event, and tried again or told
+            if self._still_owed(effect) and not self._closing.is_set():
+                # Never in a circle: what ends no debt counts as failed, and is told in the end.
+                raise IrkitError("it was done and is owed all the same", on=effect.key)
+        except Exception as why:  # boundary: what fails is an event, and tried again or told
             if not isinstance(why, IrkitError):
                 log.exception("%s failed", effect.job)
             text = str(why) if isinstance(why, IrkitError) else f"{type(why).__name__}: {why}"

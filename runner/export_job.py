@@ -9,7 +9,6 @@ from typing import Any
 import nbformat
 
 from irkit.clock import Clock
-from irkit.errors import NotFound
 from irkit.evidence.bundle import Bundle
 from irkit.evidence.redact import Redactor
 from irkit.model.event import Draft, PostmortemExported
@@ -56,11 +55,15 @@ class Exports:
         """Do the export that is owed when an incident is over, and record its hashes."""
         files = self.postmortem(effect.incident)
         state = self.ledger.state(effect.incident)
+        for run in state.runs:  # a report that a crash came before
+            folder = self.storage / "runs" / run.run
+            if (folder / "notebook.ipynb").exists() and not (folder / "report.html").exists():
+                self.report(run)
         chosen = _chosen(state)
         body = PostmortemExported(
             run=chosen.run if chosen else "",
             upto=effect.number,
-            head=state.head,
+            head=self.ledger.events(effect.incident, after=effect.number - 1)[0].hash,
             files=files,
         )
         draft = Draft(key=effect.key, at=self.clock.now(), by=SYSTEM, body=body)
@@ -74,7 +77,7 @@ class Exports:
         Returns the SHA-256 of each file by its name.
 
         Raises:
-            NotFound: there is no such incident, or none of its runs left a notebook.
+            NotFound: there is no such incident.
         """
         from runner.export import export
 
@@ -110,13 +113,11 @@ class Exports:
         )
 
     def _notebook(self, state: IncidentState) -> Any:
+        """The chosen run's notebook; where no run left one, the ledger alone tells the story."""
         chosen = _chosen(state)
         path = self._path(chosen) if chosen else None
         if path is None or not path.exists():
-            raise NotFound(
-                "no run of this incident left a notebook", on=state.id,
-                next="see what happened with: irkit show " + state.id,
-            )  # fmt: skip
+            return nbformat.v4.new_notebook()
         return nbformat.read(path, as_version=4)
 
     def _before(self, state: IncidentState) -> Path | None:

@@ -12,7 +12,6 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from irkit.clock import Clock
-from irkit.errors import IrkitError
 from irkit.model.base import Value
 from irkit.model.window import parse_rfc3339
 from runner import database as db
@@ -53,6 +52,8 @@ class Inbox:
     def store(self, source: str, body: bytes) -> Future[int]:
         """Hand a delivery in; the future gives its id once it is stored, or raises IrkitError."""
         stored: Future[int] = Future()
+        # From here on nobody can cancel it: a sender that hangs up must not stop the writing.
+        stored.set_running_or_notify_cancel()
         self._queue.put((source, body, stored))
         return stored
 
@@ -152,7 +153,7 @@ class Inbox:
                     ).scalar_one()
                     for source, body, _ in batch
                 ]
-        except IrkitError as why:
+        except Exception as why:  # noqa: BLE001 - boundary: each sender is told, and the thread lives on
             for _, _, stored in batch:
                 stored.set_exception(why)
             return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 from irkit.clock import Clock
-from irkit.errors import BadAlert, NotFound
+from irkit.errors import BadAlert, IrkitError, NotFound
 from irkit.model import event as ev
 from irkit.model.alert import Alert, worst
 from irkit.model.catalog import Catalog
@@ -17,6 +18,8 @@ from runner.decide.grouping import Triage, triage
 from runner.inbox import Delivery, Inbox
 from runner.ledger import Ledger
 from runner.sources import Integrations
+
+log = logging.getLogger("irkit.intake")
 
 
 class Intake:
@@ -62,7 +65,12 @@ class Intake:
         """
         waiting = self.inbox.waiting()
         for delivery in waiting:
-            self._triage(delivery)
+            try:
+                self._triage(delivery)
+            except IrkitError:
+                raise  # the disk's trouble is everybody's: all of them wait
+            except Exception:  # boundary: a delivery that we trip over must not hold up the others
+                log.exception("delivery %s is not triaged; it is tried again", delivery.id)
         return len(waiting)
 
     def explain(self, name: str, body: bytes) -> tuple[Triage, ...]:
@@ -123,12 +131,18 @@ def _drafts(alert: Alert, state: IncidentState, delivery: Delivery) -> list[Draf
     else:
         body = ev.AlertResolved(alert=alert, delivery=source)
         happened = min(alert.ends_at or at, at)
-    drafts = [Draft(key=alert.key, at=happened, by=by, body=body)]
+    known = state.alerts.get(alert.fingerprint)
+    edge = (alert.firing, alert.starts_at)
+    if known and (known.alert.firing, known.alert.starts_at) == edge:
+        return []  # the same news again
+    # A sender that lost sight of an alert resolves it, and fires it again with its first start.
+    key = f"{alert.key}:{delivery.id}" if known else alert.key
+    drafts = [Draft(key=key, at=happened, by=by, body=body)]
     graver = worst([state.severity, alert.severity])
     if alert.firing and graver != state.severity:
         change = ev.SeverityChanged(
             was=state.severity, severity=graver, why=f"{alert.name} is {alert.severity}"
         )
-        drafts.append(Draft(key=f"severity:{graver}:{alert.key}", at=at, by=by, body=change))
+        drafts.append(Draft(key=f"severity:{graver}:{key}", at=at, by=by, body=change))
     return drafts
 

@@ -6,13 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from irkit.clock import Clock
 from irkit.errors import LedgerBroken, NotFound
@@ -30,6 +26,7 @@ from irkit.model.principal import check_principal
 from irkit.model.window import parse_rfc3339
 from runner import database as db
 from runner.database import Database
+from runner.verify import Verdict, head_bytes, signing_key, verify
 
 Listener = Callable[[tuple[Event, ...]], None]
 
@@ -41,21 +38,6 @@ class Head(Value, frozen=True, kw_only=True):
     seq: int
     hash: str
     signature: str
-
-
-class Verdict(Value, frozen=True, kw_only=True):
-    """What `verify` found: `broken` names what was changed, `unproven` what nobody can tell."""
-
-    incident: str
-    events: int
-    head: str
-    broken: tuple[str, ...] = ()
-    unproven: tuple[str, ...] = ()
-
-    @property
-    def intact(self) -> bool:
-        """Whether nothing was found to be changed."""
-        return not self.broken
 
 
 class Ledger:
@@ -70,7 +52,7 @@ class Ledger:
         self._states: dict[str, IncidentState] = {}
         self._listeners: list[Listener] = []
         self._lock = threading.RLock()
-        self._signing = _signing_key(database.folder / "keys")
+        self._signing = signing_key(database.folder / "keys")
         for incident in self.incidents():
             try:
                 self._states[incident] = fold(self.events(incident))
@@ -88,11 +70,9 @@ class Ledger:
     # -- reading --------------------------------------------------------------------------------
 
     def incidents(self) -> tuple[str, ...]:
-        """The ids of all incidents, oldest first."""
-        query = sa.select(db.events.c.incident).where(db.events.c.seq == 1)
+        """The ids of all incidents, oldest first; also of those that lost their first event."""
         with self.database.read() as connection:
-            found = connection.execute(query.order_by(db.events.c.recorded)).scalars().all()
-        return tuple(found)
+            return tuple(sorted(_ids(connection), key=_number))
 
     def events(self, incident: str, after: int = 0) -> tuple[Event, ...]:
         """An incident's events in order, those behind `after` only; empty if there are none."""
@@ -161,10 +141,7 @@ class Ledger:
         self, connection: sa.Connection, opened: IncidentOpened, *, at: datetime, by: str
     ) -> Event:
         """Open a new incident within a transaction that somebody else commits; names it `IR-n`."""
-        count = connection.execute(
-            sa.select(sa.func.count()).select_from(db.events).where(db.events.c.seq == 1)
-        ).scalar_one()
-        incident = f"IR-{count + 1}"
+        incident = f"IR-{max(map(_number, _ids(connection)), default=0) + 1}"
         draft = Draft(key="opened", at=at, by=by, body=opened)
         return self.append_within(connection, incident, (draft,))[0]
 
@@ -242,7 +219,7 @@ class Ledger:
         )
 
     def _sign(self, connection: sa.Connection, incident: str, seq: int, digest: str) -> None:
-        signature = self._signing.sign(_head_bytes(incident, seq, digest)).hex()
+        signature = self._signing.sign(head_bytes(incident, seq, digest)).hex()
         connection.execute(sa.delete(db.heads).where(db.heads.c.incident == incident))
         connection.execute(
             sa.insert(db.heads).values(
@@ -250,58 +227,20 @@ class Ledger:
             )
         )
 
-    # -- verifying ------------------------------------------------------------------------------
-
     def verify(self, incident: str, *, printed_head: str = "") -> Verdict:
-        """Recompute the chain and check the signed head.
+        """Recompute the incident's chain and check its signed head; see `runner.verify.verify`."""
+        return verify(self.database, incident, printed_head=printed_head)
 
-        `printed_head` is a head that was printed elsewhere (a post-mortem, a ticket): it must be on
-        the chain.  Without one, the exchange of the whole ledger for an older copy of itself cannot
-        be told, and the verdict says so.
-        """
-        broken: list[str] = []
-        prev, seen, count = GENESIS, set(), 0
-        with self.database.read() as connection:
-            rows = connection.execute(
-                sa.select(db.events)
-                .where(db.events.c.incident == incident)
-                .order_by(db.events.c.seq)
-            ).all()
-        for row in rows:
-            count += 1
-            if row.seq != count:
-                broken.append(f"event {count} is missing (event {row.seq} follows)")
-                count = row.seq
-            broken.extend(f"event {row.seq}: {why}" for why in _row_mistakes(row, prev))
-            prev = row.hash
-            seen.add(prev)
-        broken.extend(self._head_mistakes(incident, count, prev))
-        unproven: tuple[str, ...] = ()
-        if printed_head and not any(h.startswith(printed_head) for h in seen):
-            broken.append(f"the printed head {printed_head} is not on the chain")
-        if not printed_head:
-            unproven = (
-                "that this is the newest ledger and not an older copy of it: give a head that was "
-                "printed elsewhere with --head",
-            )
-        return Verdict(
-            incident=incident, events=len(rows), head=prev, broken=tuple(broken), unproven=unproven
-        )
 
-    def _head_mistakes(self, incident: str, seq: int, digest: str) -> list[str]:
-        try:
-            head = self.head(incident)
-        except NotFound:
-            return ["the signed head is missing"]
-        try:
-            self._signing.public_key().verify(
-                bytes.fromhex(head.signature), _head_bytes(incident, head.seq, head.hash)
-            )
-        except (InvalidSignature, ValueError):
-            return ["the head's signature is not the runner's"]
-        if (head.seq, head.hash) != (seq, digest):
-            return [f"the tail was changed: signed up to event {head.seq}, found {seq}"]
-        return []
+def _ids(connection: sa.Connection) -> set[str]:
+    """All incidents, found by their first event or by their head: either may have been removed."""
+    first = sa.select(db.events.c.incident).where(db.events.c.seq == 1)
+    return set(connection.execute(first.union(sa.select(db.heads.c.incident))).scalars())
+
+
+def _number(incident: str) -> int:
+    digits = incident.removeprefix("IR-")
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _row(event: Event) -> dict[str, object]:
@@ -339,46 +278,3 @@ def _read(connection: sa.Connection, incident: str, after: int) -> tuple[Event, 
         )
         for row in rows
     )
-
-
-def _row_mistakes(row: sa.Row, prev: str) -> list[str]:
-    """What is wrong with one stored event; hashes are taken over the bytes as they are stored."""
-    mistakes = []
-    if row.prev != prev:
-        mistakes.append("does not follow the event before it")
-    try:
-        digest = chain_hash(
-            row.prev, row.incident, row.seq, row.key,
-            parse_rfc3339(row.at), parse_rfc3339(row.recorded), row.by, row.body.encode(),
-        )  # fmt: skip
-    except ValueError:
-        return [*mistakes, "its time is not a time"]
-    if digest != row.hash:
-        mistakes.append("its bytes were changed")
-    if f'"kind":"{row.kind}"' not in row.body:
-        mistakes.append("its kind was changed")
-    return mistakes
-
-
-def _head_bytes(incident: str, seq: int, digest: str) -> bytes:
-    return canonical(["irkit-head-v1", incident, seq, digest])
-
-
-def _signing_key(folder: Path) -> Ed25519PrivateKey:
-    """The runner's key; made at the first start, readable by the runner alone."""
-    path = folder / "ledger.pem"
-    if path.exists():
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        assert isinstance(key, Ed25519PrivateKey)
-        return key
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = Ed25519PrivateKey.generate()
-    path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return key

@@ -7,12 +7,13 @@ import threading
 
 from irkit.clock import Clock, SystemClock
 from irkit.config import Config
+from irkit.errors import Refused
 from irkit.evidence.recorder import Recorder
 from irkit.evidence.redact import Redactor
 from irkit.model import event as ev
 from irkit.model.event import Draft
 from irkit.model.incident import IncidentState, PlanState
-from irkit.model.principal import SYSTEM, check_principal
+from irkit.model.principal import SYSTEM, check_principal, is_person
 from irkit.model.window import format_duration
 from runner import confine
 from runner.acts import Acts
@@ -70,6 +71,7 @@ class Runner:
         )
         self.confinement = confine.available()
         self._recorders: dict[str, Recorder] = {}
+        self._making_recorders = threading.Lock()
         self.outside = Outside(integrations, self.clock, self._recorder_of)
         self.broker = Broker(
             self.ledger, self.outside, catalog, config.policy, self.clock,
@@ -129,6 +131,7 @@ class Runner:
         """Stop; runs under way are interrupted and resumed by the next start."""
         self._closing.set()
         self._delivered.set()
+        self.effects.stop_asking()
         self.runs.stop.set()
         if self._triaging.is_alive():
             self._triaging.join()
@@ -188,7 +191,8 @@ class Runner:
         )
 
     def _write(self, incident: str, person: str, body: ev.AnyBody, kind: str) -> None:
-        check_principal(person)
+        if not is_person(check_principal(person)):
+            raise Refused("only a person does this", reason="not_a_person", on=person)
 
         def draft(state: IncidentState) -> list[Draft]:
             now = self.clock.now()
@@ -225,9 +229,10 @@ class Runner:
 
     def _recorder_of(self, incident: str) -> Recorder:
         """The recorder of the looks that no run makes: plans, acts and their verification."""
-        if incident not in self._recorders:
-            self._recorders[incident] = self._new_recorder(incident)
-        return self._recorders[incident]
+        with self._making_recorders:
+            if incident not in self._recorders:
+                self._recorders[incident] = self._new_recorder(incident)
+            return self._recorders[incident]
 
     def _new_recorder(self, incident: str) -> Recorder:
         folder = self.storage / "incidents" / incident

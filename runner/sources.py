@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from irkit.clock import Clock
-from irkit.errors import ConfigError, LookFailed, Refused
+from irkit.errors import ConfigError, IrkitError, LookFailed, Refused
 from irkit.evidence.recorder import Recorder
 from irkit.model.action import Argument, Check, Outcome, Plan
 from irkit.model.base import canonical
@@ -146,7 +146,7 @@ class Outside:
         signal = signal_of(catalog, check.service, check.signal)
         if signal is None:
             return [], f"{check.signal} is no longer in the catalog"
-        kind = self.integrations.types()[signal.source]
+        kind = str(self.integrations[signal.source].type)
         reader = integration(kind)
         request = Request(
             source=signal.source,
@@ -160,7 +160,10 @@ class Outside:
         reply = self._recorder(incident).look(request, self.integrations.ask, kind, now=now)
         if reply.error:
             return [], reply.error
-        frame = reader.read(request, reply.body).frame
+        try:
+            frame = reader.read(request, reply.body).frame
+        except IrkitError as why:  # nonsense for an answer is no answer
+            return [], str(why)
         if frame.shape[1] == 0:
             return [], "the source has no data"
         column = frame.max(axis=1) if check.above else frame.min(axis=1)

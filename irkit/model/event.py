@@ -146,13 +146,17 @@ class PlanMade(Body, frozen=True, kw_only=True, tag="plan.made"):
 
 
 class ActRefused(Body, frozen=True, kw_only=True, tag="act.refused"):
-    """An act was not planned, decided or applied; `reason` is a fixed word, `text` says more."""
+    """An act was not planned, decided or applied; `reason` is a fixed word, `text` says more.
+
+    `undoes` is the plan that it was to take back.  Written for whoever asked, or by the runner.
+    """
 
     action: str
     target: str
     reason: str
     text: str
     plan: str = ""
+    undoes: str = ""
 
 
 class ApprovalGiven(Body, frozen=True, kw_only=True, tag="approval.given"):

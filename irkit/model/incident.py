@@ -81,6 +81,7 @@ class PlanState(Value, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     refusal: str = ""
     undone_by: str = ""
+    undo_refused: str = ""
 
     @property
     def approvers_so_far(self) -> tuple[str, ...]:
@@ -90,7 +91,8 @@ class PlanState(Value, frozen=True, kw_only=True):
     @property
     def approval_ends_at(self) -> datetime | None:
         """When the first approval given runs out; None where nobody has approved."""
-        return min((d.expires_at for d in self.decisions if d.allowed and d.expires_at), default=None)
+        ends = (d.expires_at for d in self.decisions if d.allowed and d.expires_at)
+        return min(ends, default=None)
 
 
 class Failure(Value, frozen=True, kw_only=True):
@@ -136,6 +138,7 @@ class IncidentState(Value, frozen=True, kw_only=True):
     attention: tuple[str, ...] = ()
     exported_seq: int = 0
     last_seq: int = 0
+    """The newest event that a post-mortem would tell of; `exported_seq` is the newest it told."""
     last_at: datetime
     head: str = ev.GENESIS
 
@@ -188,9 +191,19 @@ def fold(events: Iterable[Event]) -> IncidentState:
 def advance(state: IncidentState, event: Event) -> IncidentState:
     """The state after one more event."""
     changes = _changes(state, event)
-    if not isinstance(event.body, ev.PostmortemExported):
+    if not _about_exports(event.body):
         changes["last_seq"] = event.seq
     return msgspec.structs.replace(state, last_at=event.at, head=event.hash, **changes)
+
+
+def _about_exports(body: ev.AnyBody) -> bool:
+    """Whether an event only tells of an export: it then makes no other export due."""
+    match body:
+        case ev.PostmortemExported():
+            return True
+        case ev.EffectFailed(effect=subject) | ev.AttentionNeeded(about=subject):
+            return subject.startswith("export:")
+    return False
 
 
 def _changes(state: IncidentState, event: Event) -> dict[str, object]:
@@ -235,6 +248,13 @@ def _changes(state: IncidentState, event: Event) -> dict[str, object]:
                 "plans": _plans(state.plans, event),
                 "mitigated_at": state.mitigated_at or at,
                 "state": mitigated,
+            }
+        case ev.ActRefused(undoes=undoes) if undoes:
+            return {
+                "plans": tuple(
+                    msgspec.structs.replace(p, undo_refused=body.text) if p.plan.id == undoes else p
+                    for p in state.plans
+                )
             }
         case (
             ev.ApprovalGiven() | ev.ApprovalDenied() | ev.ApprovalExpired() | ev.ActionStarted()

@@ -52,10 +52,18 @@ def _attempt(effect: Effect, state: IncidentState, policy: Policy) -> Effect | N
     )
 
 
+def _given_up(state: IncidentState, policy: Policy, *bases: str) -> bool:
+    """Whether one of these was tried so often that a person was told instead."""
+    return any(
+        base in state.failures and state.failures[base].attempts >= policy.max_attempts
+        for base in bases
+    )
+
+
 def _runs(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effect]:
     """One run when the incident opens, one after each act that ended; never two at once."""
     running = next((r for r in state.runs if r.status == "running"), None)
-    if running:
+    if running and not _given_up(state, policy, f"run:{running.ordinal}"):
         yield Effect(
             incident=state.id, base=f"run:{running.ordinal}", kind="run", due=now,
             number=running.ordinal, subject=running.run, why=running.because,
@@ -95,7 +103,7 @@ def _act(state: IncidentState, known: PlanState, policy: Policy, now: datetime) 
             else:
                 yield owe("expire", f"expire:{plan.id}", over)
         case "approved":
-            ends = known.approval_ends_at
+            ends = state.resolved_at or known.approval_ends_at
             if ends and ends <= now:
                 yield owe("expire", f"expire:{plan.id}", ends)
             else:
@@ -109,7 +117,8 @@ def _act(state: IncidentState, known: PlanState, policy: Policy, now: datetime) 
             yield owe("verify", f"verify:{plan.id}:{number}", last + every, number)
         case "not_recovered":
             wanted = policy.action(plan.action).undo == "auto"
-            possible = bool(plan.undo.action) and not plan.undoes and not known.undone_by
+            possible = bool(plan.undo.action) and not plan.undoes
+            possible = possible and not known.undone_by and not known.undo_refused
             if wanted and possible and not state.resolved_at:
                 yield owe("undo", f"undo:{plan.id}", now)
 
@@ -132,15 +141,21 @@ def _told(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effec
         title = known.plan.title
         if known.status == "not_recovered":
             yield from tell(known.plan.id, f"{title} was applied, the signal did not recover")
+            if known.undo_refused:
+                text = f"{title} did not help and was not undone: {known.undo_refused}"
+                yield from tell(f"undo:{known.plan.id}", text)
         elif known.status == "unknown":
             yield from tell(known.plan.id, f"{title} was applied, nobody can tell if it helped")
         elif known.status == "failed":
+            unsure = known.outcome is not None and known.outcome.status == "unknown"
+            what = "may have been applied" if unsure else "could not be applied"
             text = known.outcome.text if known.outcome else ""
-            yield from tell(known.plan.id, f"{title} could not be applied: {text}")
+            yield from tell(known.plan.id, f"{title} {what}: {text}")
         elif known.status == "expired" and not state.resolved_at:
             yield from tell(known.plan.id, f"nobody decided on {title} in time, nothing was done")
     for base, failure in state.failures.items():
-        if failure.attempts >= policy.max_attempts:
+        # Where telling itself fails there is nobody left to tell: the runner's log has it.
+        if failure.attempts >= policy.max_attempts and not base.startswith("tell:"):
             why = f"gave up on {base} after {failure.attempts} tries: {failure.error}"
             yield from tell(base, why)
 
@@ -149,8 +164,15 @@ def _closing(
     state: IncidentState, policy: Policy, now: datetime, *, nothing_owed: bool
 ) -> Iterator[Effect]:
     """Resolve when all alerts have; export when nothing else will happen."""
-    busy = any(p.status in IN_FLIGHT for p in state.plans)
-    busy = busy or any(r.status == "running" for r in state.runs)
+    busy = any(
+        p.status in IN_FLIGHT
+        and not _given_up(state, policy, f"apply:{p.plan.id}", f"verify:{p.plan.id}:{p.checks + 1}")
+        for p in state.plans
+    )
+    busy = busy or any(
+        r.status == "running" and not _given_up(state, policy, f"run:{r.ordinal}")
+        for r in state.runs
+    )
     if not state.resolved_at and state.alerts and not state.firing and not busy:
         if state.runs or nothing_owed:
             quiet_since = max(a.changed_at for a in state.alerts.values())

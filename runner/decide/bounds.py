@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from irkit.model.action import Plan
 from irkit.model.base import Value
-from irkit.model.incident import IN_FLIGHT, IncidentState, PlanState
+from irkit.model.incident import IncidentState, PlanState
 from irkit.model.policy import Policy
 
 
@@ -49,9 +49,7 @@ def refusal(
                 reason="locked",
                 text=f"{other.plan.title} ({other.plan.incident}) is under way on {plan.target}",
             )
-    done = sorted(
-        p.applied_at for p in same if p.applied_at and p.plan.action == plan.action
-    )  # fmt: skip
+    done = sorted(at for p in same if p.plan.action == plan.action and (at := _happened(p)))
     last_hour = [at for at in done if at > now - timedelta(hours=1)]
     if len(last_hour) >= rules.max_per_hour:
         return Refusal(
@@ -68,14 +66,20 @@ def refusal(
     return None
 
 
-def failed_before(plan: Plan, state: IncidentState) -> Refusal | None:
+def _happened(known: PlanState) -> datetime | None:
+    """When it was applied, or may have been: an act with unknown outcome counts as done."""
+    unknown = known.outcome is not None and known.outcome.status == "unknown"
+    return known.applied_at or (known.started_at if unknown else None)
+
+
+def failed_before(state: IncidentState) -> Refusal | None:
     """Why no further automatic try is made in this incident, or None.
 
     After an act that did not help, or that nobody can tell of, only people decide.
     """
     bad = next(
         (p for p in state.plans
-         if p.status in ("not_recovered", "unknown", "failed") and p.plan.id != plan.undoes),
+         if p.status in ("not_recovered", "unknown", "failed")),
         None,
     )  # fmt: skip
     if bad is None:
@@ -84,8 +88,3 @@ def failed_before(plan: Plan, state: IncidentState) -> Refusal | None:
         reason="failed_before",
         text=f"{bad.plan.title} did not help; a person decides from here on",
     )
-
-
-def in_flight(state: IncidentState) -> tuple[PlanState, ...]:
-    """Plans that were allowed and are not ended."""
-    return tuple(p for p in state.plans if p.status in IN_FLIGHT)

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from story import Teller  # noqa: E402 - found by the line above
+from story import Teller
 
 
 @pytest.fixture(scope="session")

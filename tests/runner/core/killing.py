@@ -45,7 +45,8 @@ def living_in(home: Path) -> list[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with suppress(OSError):
-                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                given = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                words = given.decode(errors="replace")
                 with suppress(OSError):
                     words += " in " + os.readlink(entry / "cwd")
                 if str(home) in words:

@@ -83,7 +83,7 @@ SOMETIMES = {"effect.checked"}
 
 
 def metrics_of(home: Path) -> type[BaseHTTPRequestHandler]:
-    """A Prometheus that knows one thing: errors stand high until the rollback, then they are low."""
+    """A Prometheus that knows one thing: errors are high until the rollback."""
 
     class Metrics(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -94,9 +94,8 @@ def metrics_of(home: Path) -> type[BaseHTTPRequestHandler]:
             start, end = (float(form[name][0]) for name in ("start", "end"))
             step = float(form["step"][0].removesuffix("s"))
             count = int((end - start) / step) + 1
-            values = [
-                [at, "0.4" if at < turn else "0.001"] for at in (start + i * step for i in range(count))
-            ]
+            times = (start + number * step for number in range(count))
+            values = [[at, "0.4" if at < turn else "0.001"] for at in times]
             (home / "metrics-said").write_text("rolled back" if rolled else "high")
             answer = {
                 "status": "success",
@@ -168,7 +167,7 @@ class Story:
             CONFIG.format(
                 port=port, home=home, python=sys.executable, script=HERE / "deploying.py",
                 policy=policy, within=within,
-            )  # fmt: skip
+            )
         )
 
     def tell(
