@@ -9,7 +9,7 @@ import msgspec
 
 from irkit.figures.base import Figure, Table
 from irkit.figures.canvas import Canvas, fit, text_width
-from irkit.figures.line import Frame
+from irkit.figures.panel import Frame
 from irkit.figures.scale import duration, nice_ticks, reading
 from irkit.figures.theme import SERIES
 

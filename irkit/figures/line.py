@@ -8,22 +8,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from irkit.figures.base import MARK_ROLES, Figure, Mark, Normal, Span, Table
-from irkit.figures.canvas import Canvas, fit, text_width, wrap
-from irkit.figures.scale import (
-    as_floats,
-    clock,
-    decimate,
-    ms,
-    nice_ticks,
-    reading,
-    stretches,
-    time_ticks,
-)
-from irkit.figures.theme import DASHES, SERIES
+from irkit.figures.base import Figure, Mark, Normal, Span, Table
+from irkit.figures.canvas import Canvas, wrap
+from irkit.figures.panel import Frame, draw_axis, draw_panel
+from irkit.figures.scale import as_floats, clock, decimate, ms, reading
 
-PANEL: Final = 120
-MOST_NAMED: Final = 4
 MOST_POINTS: Final = 1600
 Style = Literal["line", "points", "area"]
 
@@ -105,7 +94,8 @@ class LineFigure(Figure, frozen=True, kw_only=True, tag="line", omit_defaults=Tr
 
     `x_kind` "time" means epoch milliseconds, UTC.  `onset` is the band between the earliest and
     latest moment at which the symptom can have begun.  A `gap` breaks the lines and is hatched.
-    `span` fixes the x range, so that figures line up.  `from_zero` starts the y scale at 0.
+    `span` fixes the x range, so that figures line up; where the data fill less than a quarter of
+    it, `trim` leaves out the empty part and says so.  `from_zero` starts the y scale at 0.
 
     Example:
         >>> LineFigure(title="errors rise", unit="ratio",
@@ -122,12 +112,13 @@ class LineFigure(Figure, frozen=True, kw_only=True, tag="line", omit_defaults=Tr
     gaps: tuple[Span, ...] = ()
     marks: tuple[Mark, ...] = ()
     span: tuple[float, float] | None = None
+    trim: bool = True
     from_zero: bool = True
 
     def extent(self) -> tuple[float, float]:
         """The x range: `span` where given, else that of the data and marks."""
         if self.span:
-            return self.span
+            return self._trimmed(self.span) if self.trim else self.span
         xs = [x for line in self.lines for x, _ in line.known()]
         xs += [edge for gap in self.gaps for edge in (gap.start, gap.end)]
         if self.x_kind == "number" or not xs:
@@ -142,6 +133,14 @@ class LineFigure(Figure, frozen=True, kw_only=True, tag="line", omit_defaults=Tr
             if self.x_kind == "time"
             else (lo - 0.5, hi + 0.5)
         )
+
+    def _trimmed(self, span: tuple[float, float]) -> tuple[float, float]:
+        xs = [line.known() for line in self.lines]
+        edges = [p[i][0] for p in xs if p for i in (0, -1)]
+        if not edges or max(edges) - min(edges) > (span[1] - span[0]) / 4:
+            return span
+        wide = max(max(edges) - min(edges), (span[1] - span[0]) / 200)
+        return (max(span[0], min(edges) - wide / 2), min(span[1], max(edges) + wide / 2))
 
     def table(self) -> Table:
         """Per series: count, first, last, smallest, median, largest, and when."""
@@ -182,7 +181,7 @@ class LineFigure(Figure, frozen=True, kw_only=True, tag="line", omit_defaults=Tr
     def _draw(self, canvas: Canvas, top: float) -> float:
         frame = Frame.of(canvas, self.extent(), self.x_kind)
         below = draw_panel(canvas, self, frame, top, flags=True)
-        return draw_axis(canvas, frame, below, self.x_label)
+        return draw_axis(canvas, frame, below, self.x_label or _left_out([self], frame))
 
 
 class Panels(Figure, frozen=True, kw_only=True, tag="panels", omit_defaults=True):
@@ -210,194 +209,21 @@ class Panels(Figure, frozen=True, kw_only=True, tag="panels", omit_defaults=True
             for words in wrap(panel.title, canvas.width, 15):
                 canvas.text((0, y + 12), words, size=13, bold=True)
                 y += 17
-            y += 3
+            y += 8
             y = draw_panel(canvas, panel, frame, y, flags=i == 0 or not shared)
             if not shared or i == len(self.panels) - 1:
-                y = draw_axis(canvas, frame, y, panel.x_label)
+                drawn = self.panels if shared else [panel]
+                y = draw_axis(canvas, frame, y, panel.x_label or _left_out(drawn, frame))
             y += 10
         return y
 
 
-class Frame(msgspec.Struct, frozen=True):
-    """Where the x scale lies on the canvas: pixels `left` to `right` show `lo` to `hi`."""
-
-    left: float
-    right: float
-    lo: float
-    hi: float
-    kind: str
-
-    @classmethod
-    def of(cls, canvas: Canvas, extent: tuple[float, float], kind: str) -> Frame:
-        """The margins every figure shares, so that figures line up under one another."""
-        narrow = canvas.width < 600
-        return cls(44 if narrow else 64, canvas.width - (86 if narrow else 120), *extent, kind)
-
-    def x(self, value: Any) -> Any:
-        """The pixel of a value, or the pixels of an array of them."""
-        return self.left + (value - self.lo) / max(self.hi - self.lo, 1e-12) * (
-            self.right - self.left
-        )
-
-    def shows(self, value: float) -> bool:
-        """Whether the value lies on the scale."""
-        return self.lo <= value <= self.hi
-
-
-def draw_panel(
-    canvas: Canvas, figure: LineFigure, frame: Frame, top: float, *, flags: bool
-) -> float:
-    """Draw one panel below `top`; returns the y of its lower edge."""
-    marks = [m for m in figure.marks if frame.shows(m.at)]
-    if flags and any(m.label for m in marks):
-        top += 18
-    bottom = top + PANEL
-    lines, values = _ranked(figure), _values(figure)
-    lo, hi = (min(values), max(values)) if values else (0.0, 1.0)
-    if figure.from_zero and lo > 0:
-        lo = 0.0
-    ticks = nice_ticks(lo, hi, 3)
-    low, high = ticks[0], ticks[-1]
-
-    def py(value: Any) -> Any:
-        return bottom - (value - low) / (high - low) * PANEL
-
-    if figure.normal:
-        a, b = py(min(figure.normal.high, high)), py(max(figure.normal.low, low))
-        canvas.rect(
-            frame.left,
-            a,
-            frame.right - frame.left,
-            max(b - a, 2),
-            "band",
-            note=f"{figure.normal.label}: {reading(figure.normal.low, figure.unit)} to "
-            f"{reading(figure.normal.high, figure.unit)}",
-        )
-    for tick in ticks:
-        y = py(tick)
-        canvas.line((frame.left, y), (frame.right, y), "hair")
-        canvas.text((frame.left - 6, y + 4), reading(tick, figure.unit), "muted", anchor="end")
-    if figure.onset and frame.shows(figure.onset.start):
-        a, b = frame.x(figure.onset.start), frame.x(min(figure.onset.end, frame.hi))
-        canvas.rect(
-            a, top, max(b - a, 3), PANEL, "sev2", opacity=0.22, note=figure.onset.label or "onset"
-        )
-    for gap in figure.gaps:
-        a, b = frame.x(max(gap.start, frame.lo)), frame.x(min(gap.end, frame.hi))
-        if b > a:
-            canvas.hatch(a, top, b - a, PANEL)
-            words = gap.label or "no data"
-            if text_width(words, 12) < b - a - 8:
-                canvas.text(((a + b) / 2, top + PANEL / 2), words, anchor="middle", halo=True)
-    _draw_marks(canvas, marks, frame, top, bottom, labels=flags)
-    breaks = [(g.start, g.end) for g in figure.gaps]
-    wide = max(1, min(len(lines), MOST_NAMED) / 2)
-    buckets = max(int((frame.right - frame.left) / wide), 40)
-    ends: list[tuple[float, str, str]] = []
-    for i, line in reversed(list(enumerate(lines))):
-        named = i < MOST_NAMED
-        role, dash = (SERIES[i], DASHES[i]) if named else ("control", "")
-        found = stretches(line.x, line.y, frame.lo, frame.hi, buckets, breaks)
-        for xs, ys in found:
-            px, py_ = frame.x(xs), py(ys)
-            if line.style == "points":
-                for point in list(zip(px.tolist(), py_.tolist(), strict=True))[:400]:
-                    canvas.dot(point, 2, role)
-                continue
-            if line.style == "area":
-                canvas.area(px, py_, py(max(low, 0)), role)
-            canvas.curve(px, py_, role, width=1.75 if named else 1, dash=dash)
-        if named and found:
-            ends.append((float(py(found[-1][1][-1])), line.name, role))
-    _draw_names(canvas, ends, frame, top, bottom, len(lines))
-    return bottom
-
-
-def _ranked(figure: LineFigure) -> list[Line]:
-    """The series with the largest values first where there are more than can be told apart."""
-    lines = list(figure.lines)
-    if len(lines) <= MOST_NAMED:
-        return lines
-    return sorted(lines, key=lambda s: -max((y for _, y in s.known()), default=-math.inf))
-
-
-def _values(figure: LineFigure) -> list[float]:
-    values = [y for line in figure.lines for _, y in line.known()]
-    if figure.normal and values:
-        values += [figure.normal.low, figure.normal.high]
-    return values
-
-
-def _draw_marks(
-    canvas: Canvas,
-    marks: Sequence[Mark],
-    frame: Frame,
-    top: float,
-    bottom: float,
-    *,
-    labels: bool,
-) -> None:
-    free_from = -math.inf
-    for mark in sorted(marks, key=lambda m: m.at):
-        x, role = frame.x(mark.at), MARK_ROLES[mark.kind]
-        what = f"{mark.label or mark.kind} {clock(mark.at) if frame.kind == 'time' else ''}"
-        canvas.line(
-            (x, top), (x, bottom), role, width=1.25, dash="" if mark.kind == "deploy" else "4 3"
-        )
-        if mark.kind == "deploy":
-            canvas.flag((x, top), role, note=what)
-        elif mark.kind == "act":
-            canvas.diamond((x, top), 5, role, note=what)
-        else:
-            canvas.dot((x, top), 4, role, hollow=mark.kind == "verified", note=what)
-        if labels and mark.label:
-            start = x + 11
-            room = canvas.width - start
-            words = fit(mark.label, min(room, 150), 12)
-            if start > free_from and text_width(words, 12) <= room and len(words) > 2:
-                canvas.text((start, top - 5), words, halo=True)
-                free_from = start + text_width(words, 12) + 12
-
-
-def _draw_names(
-    canvas: Canvas,
-    ends: list[tuple[float, str, str]],
-    frame: Frame,
-    top: float,
-    bottom: float,
-    count: int,
-) -> None:
-    room = canvas.width - frame.right - 20
-    rest = [(bottom, f"+ {count - MOST_NAMED} in grey", "")] if count > MOST_NAMED else []
-    lowest = bottom + 4 - 14 * (len(ends) + len(rest) - 1)
-    last = top - 10
-    for y, name, role in [*sorted(ends), *rest]:
-        y = max(min(y + 4, lowest), last + 14)
-        if role:
-            canvas.line((frame.right + 5, y - 4), (frame.right + 15, y - 4), role, width=2.5)
-        canvas.text((frame.right + 19, y), fit(name, room, 12), "ink" if role else "muted")
-        last, lowest = y, lowest + 14
-
-
-def draw_axis(canvas: Canvas, frame: Frame, y: float, label: str) -> float:
-    """Draw the x scale below `y`; returns the y of its lower edge."""
-    canvas.line((frame.left, y), (frame.right, y), "control")
-    most = max(3, int((frame.right - frame.left) / (95 if frame.kind == "time" else 80)))
-    ticks = (
-        time_ticks(frame.lo, frame.hi, most)
-        if frame.kind == "time"
-        else [(t, reading(t)) for t in nice_ticks(frame.lo, frame.hi, most)]
-    )
-    for value, words in ticks:
-        if frame.shows(value):
-            x = frame.x(value)
-            canvas.line((x, y), (x, y + 4), "control")
-            canvas.text((x, y + 17), words, "muted", anchor="middle")
-    if frame.kind == "time":
-        canvas.text((0, y + 17), "UTC", "muted")
-    if label:
-        canvas.text(
-            (frame.right, y + 33), fit(label, frame.right - frame.left, 12), "muted", anchor="end"
-        )
-        return y + 40
-    return y + 24
+def _left_out(panels: Sequence[LineFigure], frame: Frame) -> str:
+    """Which part of the window is not drawn because it holds no data."""
+    spans = [p.span for p in panels if p.span]
+    if frame.kind != "time" or not spans:
+        return ""
+    lo, hi = min(s[0] for s in spans), max(s[1] for s in spans)
+    before = f"no data from {clock(lo)} to {clock(frame.lo)}" if lo < frame.lo else ""
+    after = f"no data from {clock(frame.hi)} to {clock(hi)}" if hi > frame.hi else ""
+    return "; ".join(filter(None, (before, after)))

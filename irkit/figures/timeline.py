@@ -9,7 +9,7 @@ import msgspec
 
 from irkit.figures.base import Figure, Span, Table
 from irkit.figures.canvas import Canvas, fit, text_width
-from irkit.figures.line import Frame, draw_axis
+from irkit.figures.panel import Frame, draw_axis
 from irkit.figures.scale import clock
 
 Lane = Literal["Signals", "Changes", "Runs", "People", "Messages"]

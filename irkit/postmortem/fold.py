@@ -158,7 +158,8 @@ def _effect(events: Iterable[Event], state: IncidentState) -> str:
     if worst and worst.before is not None:
         number = f"{worst.signal} of {worst.service} at {reading(worst.before, worst.unit)}"
         limit = f", limit {reading(worst.limit, worst.unit)}" if worst.limit is not None else ""
-        return f"{summary} ({number}{limit})" if summary else number + limit
+        known = not summary or summary == state.title
+        return number + limit if known else f"{summary} ({number}{limit})"
     if summary and summary != state.title:
         return summary
     names = tuple(dict.fromkeys(f"{a.name} on {a.service}" if a.service else a.name for a in fired))

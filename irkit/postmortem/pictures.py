@@ -73,7 +73,7 @@ def signals(figures: Iterable[Figure], facts: PostmortemFacts) -> Panels | None:
             if scale and scale[0] <= x <= scale[1]
         )
         if known:
-            seen.setdefault(figure.query, msgspec.structs.replace(figure, span=scale))
+            seen.setdefault(figure.query, msgspec.structs.replace(figure, span=scale, trim=False))
     panels = tuple(seen.values())[:4]
     return Panels(title="", panels=panels) if panels else None
 
@@ -130,14 +130,19 @@ def compare(
     applied, recovered = ms(act.applied_at), ms(facts.end)
     earlier = {(f.title, f.query): f for f in _panels(before)}
     out = []
+    seen: set[tuple[str, str]] = set()
     for figure in _panels(figures):
         lines = [(line.name, line.known()) for line in figure.lines if line.known()]
         for name, known in lines[:4]:
+            if figure.query and (figure.query, name) in seen:
+                continue
+            seen.add((figure.query, name))
             last = max(x for x, _ in known)
             start = max(ms(facts.onset), applied - 1_800_000) if facts.onset else applied - 600_000
-            length = min(applied - start, max(last - recovered, 0))
+            length = min(applied - start, last - applied)
             if length <= 0:
                 continue
+            again = min(recovered, last - length)
             source = known
             if min(x for x, _ in known) > applied - length / 2 and (figure.title, figure.query) in (
                 earlier
@@ -146,7 +151,7 @@ def compare(
                 source = next((ln.known() for ln in old.lines if ln.name == name), known)
             pair = (
                 measure(source, applied - length, applied),
-                measure(known, recovered, recovered + length),
+                measure(known, again, again + length),
             )
             if pair[0].n and pair[1].n:
                 label = (
@@ -190,7 +195,8 @@ def _panels(figures: Iterable[Figure]) -> list[LineFigure]:
     out: list[LineFigure] = []
     for figure in figures:
         if isinstance(figure, Panels):
-            out += figure.panels
+            alone = figure.title if len(figure.panels) == 1 else ""
+            out += [msgspec.structs.replace(p, title=p.title or alone) for p in figure.panels]
         elif isinstance(figure, LineFigure):
             out.append(figure)
     return [f for f in out if f.x_kind == "time"]

@@ -172,6 +172,16 @@ def test_before_and_after_use_windows_of_one_length():
     assert pay.before.median > 0.28 > 0.01 > pay.after.median
 
 
+def test_a_run_that_looks_right_after_the_recovery_still_compares():
+    x, y = series(0.004, 0.29, 1, until="14:09:12")
+    figure = LineFigure(title="e", query="q", lines=(Line(name="pay", x=x, y=y),))
+    (one,) = pictures.compare([figure, figure], sample_facts())
+    assert one.before.end - one.before.start == one.after.end - one.after.start
+    assert one.before.n
+    assert one.after.n
+    assert one.after.start >= at("14:07:41")
+
+
 def test_an_earlier_run_lends_its_values_where_the_last_one_does_not_reach_back():
     x, y = series(0.004, 0.29, 1)
     late = [(a, b) for a, b in zip(x, y, strict=True) if a > ms(at("14:08:00"))]

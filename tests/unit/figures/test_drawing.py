@@ -132,6 +132,28 @@ def test_unknown_is_a_word_and_a_break_and_never_zero():
     assert reading(None, "ratio") == "unknown"
 
 
+def test_an_almost_empty_window_is_trimmed_and_says_so_unless_scales_must_line_up():
+    x = tuple(3_600_000.0 + 5000 * i for i in range(20))
+    line = Line(name="a", x=x, y=(1.0,) * 20)
+    figure = LineFigure(title="t", lines=(line,), span=(0.0, 3_700_000.0))
+    assert figure.extent()[0] > 3_500_000
+    assert "no data from 00:00:00Z to" in figure.svg()
+    fixed = msgspec.structs.replace(figure, trim=False)
+    assert fixed.extent() == (0.0, 3_700_000.0)
+    assert "no data from" not in fixed.svg()
+    full = msgspec.structs.replace(figure, span=(3_590_000.0, 3_700_000.0))
+    assert full.extent() == (3_590_000.0, 3_700_000.0)
+
+
+def test_flags_on_one_spot_are_counted_and_not_written_over_one_another():
+    base = line_figure()
+    at = base.lines[0].x[100]
+    marks = tuple(Mark(at=at + i, kind="deploy", label=f"svc{i}") for i in range(4))
+    svg = msgspec.structs.replace(base, marks=marks).svg()
+    assert ">svc0 +3</text>" in svg
+    assert ">svc1" not in svg.replace("<title>svc1", "")
+
+
 def test_more_series_than_can_be_told_apart_stay_visible_in_grey():
     x = (0.0, 60_000.0)
     lines = tuple(Line(name=f"s{i}", x=x, y=(float(i), float(i))) for i in range(7))
