@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from irkit.figures.line import LineFigure
 
 MOST_SEARCHED = 50
+MOST_POINTS = 800
 
 
 @runtime_checkable
@@ -151,7 +152,7 @@ class Metrics(display.Shown):
             query=self.query, source=self.source,
             evidence=self.evidence, unit=self.unit, onset=band, normal=normal,
             lines=tuple(
-                Line.of(name, self.frame.index, self.frame[column].tolist())
+                Line.of(name, self.frame.index, self.frame[column].tolist(), points=MOST_POINTS)
                 for name, column in zip(self._drawn_names, self.frame.columns, strict=True)
             ),
             marks=tuple(sorted(moments, key=lambda m: m.at)), span=(start, end),

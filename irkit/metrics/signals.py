@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from irkit.figures.line import Panels
 
 MOST_QUERIES = 3
+MOST_PANELS = 12
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -62,6 +63,7 @@ class Signals(display.Shown):
     ) -> Panels | NothingToPlot:
         """One panel for each signal on a shared time scale, marked with deploys and acts.
 
+        Of more than twelve signals the twelve that moved most are drawn; `.found` has them all.
         `mark` comes on top of what `inc.signals(mark=...)` was given.
         """
         from irkit.figures.line import Panels
@@ -69,6 +71,10 @@ class Signals(display.Shown):
         drawn = [m for m in self.found if not m.frame.empty]
         if not drawn:
             return NothingToPlot(gaps=self.gaps)
+        if len(drawn) > MOST_PANELS:
+            size = {m.name: abs(m.onset().sigmas) for m in drawn}
+            most = set(sorted(size, key=lambda name: -size[name])[:MOST_PANELS])
+            drawn = [m for m in drawn if m.name in most]
         marks = (*self.mark, *((mark,) if isinstance(mark, Marked) else mark))
         return Panels(
             title=self._sentence() if title is None else title,
@@ -97,7 +103,10 @@ class Signals(display.Shown):
         plotted = self.plot(title="")
         if not isinstance(plotted, NothingToPlot):
             yield display.image(plotted, alt=self._sentence())
-        for one in self.found:
+            if len(self.found) > len(plotted.panels):
+                left = _count(len(self.found) - len(plotted.panels), "signal")
+                yield display.meta(f"{left} that moved less or have no values are not drawn")
+        for one in self.found[:MOST_PANELS]:
             yield display.meta(one.source, " · ", display.code(one.query), f" · {one.evidence}")
             for warning in one.warnings:
                 yield display.line(display.word("Warning: ", "sev2"), warning)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from notebook_world import (
     CATALOG,
     DEPLOY,
@@ -24,6 +25,7 @@ from notebook_world import (
 import irkit
 from irkit.errors import BadInput, BadQuery, LookFailed, NotFound
 from irkit.figures.base import MIME
+from irkit.model.catalog import Catalog
 from irkit.model.window import Window
 
 LIVE_MARKUP = re.compile(r"<(?:img src=x|script|svg|style|iframe)|javascript:alert\(1\)\"", re.I)
@@ -183,6 +185,20 @@ def test_a_compound_look_shows_a_gap_for_what_failed() -> None:
     assert len(inc.signals()) == 2
 
 
+def test_of_many_signals_those_that_moved_most_are_drawn() -> None:
+    checkout = CATALOG.services["checkout"]
+    calm = {f"latency_{i}": replace(checkout.signals["latency"], name=f"latency_{i}",
+                                    query="quiet " * i + "{}") for i in range(14)}  # fmt: skip
+    many = replace(checkout, signals={**calm, "error_rate": checkout.signals["error_rate"]})
+    inc = open_incident(MemorySession(catalog=Catalog(services={"checkout": many})))
+    signals = inc.signals()
+    assert len(signals) == 15
+    panels = signals.plot().panels
+    assert len(panels) == 12
+    assert any("error_rate of checkout rose" in p.title for p in panels)
+    assert "3 signals that moved less or have no values are not drawn" in safe(signals)
+
+
 def test_everything_down_is_all_gaps_and_no_crash() -> None:
     inc = open_incident(MemorySession(failing=("prom", "logs", "history")))
     signals = inc.signals()
@@ -265,3 +281,21 @@ def test_saying_and_noting_go_through_the_session() -> None:
     assert session.notes[0].text == "tax rounding again"
     assert "catalog" not in repr(said)
     assert CATALOG.services
+
+
+def test_a_question_about_the_past_is_asked_once_and_a_failed_one_again() -> None:
+    session = MemorySession()
+    inc = open_incident(session)
+    first, again = inc.signal("error_rate"), inc.signal("error_rate")
+    assert first.evidence == again.evidence == "L1"
+    assert len(session.requests) == 1
+    inc.health()
+    inc.health()
+    assert len(session.requests) == 3
+    session.failing = ("prom",)
+    for _ in range(2):
+        with pytest.raises(LookFailed):
+            inc.signal("latency")
+    assert len(session.requests) == 5
+    session.failing = ()
+    assert inc.signal("latency").evidence == "L6"
