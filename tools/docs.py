@@ -1,6 +1,6 @@
 """Write the reference pages from the code, or check that they are up to date.
 
-python tools/docs.py            writes docs/{configuration,commands,errors,events,files,adr/README}.md
+python tools/docs.py            writes the pages that PAGES names
 python tools/docs.py --check    changes nothing; exit code 1 if a page is stale
 """
 
