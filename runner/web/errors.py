@@ -25,6 +25,7 @@ _REFUSED = {
     "too_fast": 429,
     "too_large": 413,
     "busy": 503,
+    "too_slow": 503,
 }
 _MACHINES = ("/api/", "/hooks/", "/healthz", "/readyz", "/metrics")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -16,38 +19,72 @@ from runner.web.models import Error, Stored
 from runner.web.site import Site, site_of
 
 log = logging.getLogger("irkit.web")
-AT_ONCE = 128
-A_SECOND = 2000.0
-BURST = 4000.0
+AT_ONCE = 256
+A_SECOND = 10_000.0
+BURST = 20_000.0
+HELD_BYTES = 256 * 2**20
+READ_SECONDS = 20.0
 
 
 class Gate:
-    """How much may come in: so many deliveries at once, so many bytes of them, so many a second.
+    """How much may come in: so many bytes at once, so many deliveries, so many a second.
 
     Used from the event loop alone, so it needs no lock.  What is turned away gets a 503, for
-    which every sender that retries at all retries.
+    which every sender that retries at all retries.  Who only sends slowly takes no place: places
+    are for deliveries that are there, and reading one has a time limit.
     """
 
     def __init__(
-        self, *, at_once: int = AT_ONCE, a_second: float = A_SECOND, burst: float = BURST
+        self,
+        *,
+        at_once: int = AT_ONCE,
+        a_second: float = A_SECOND,
+        burst: float = BURST,
+        held_bytes: int = HELD_BYTES,
     ) -> None:
         self.at_once, self.a_second, self.burst = at_once, a_second, burst
-        self.inside, self._left, self._at = 0, burst, time.monotonic()
+        self.held_bytes, self.held = held_bytes, 0
+        self._inside, self._left, self._at = 0, burst, time.monotonic()
 
-    def __enter__(self) -> Gate:
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """Gives a function that counts bytes as they come; they are given back at the end."""
+        mine = 0
+
+        def more(size: int) -> None:
+            nonlocal mine
+            if self.held + size > self.held_bytes:
+                raise _busy()
+            mine += size
+            self.held += size
+
+        try:
+            yield more
+        finally:
+            self.held -= mine
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place among those that are being stored.
+
+        Raises:
+            Refused: reason `busy`.
+        """
         now = time.monotonic()
         self._left = min(self.burst, self._left + (now - self._at) * self.a_second)
         self._at = now
-        if self.inside >= self.at_once or self._left < 1:
-            raise Refused(
-                "too much at once", reason="busy", on="hooks", next="send it again in a moment"
-            )
+        if self._inside >= self.at_once or self._left < 1:
+            raise _busy()
         self._left -= 1
-        self.inside += 1
-        return self
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
 
-    def __exit__(self, *_: object) -> None:
-        self.inside -= 1
+
+def _busy() -> Refused:
+    return Refused("too much at once", reason="busy", on="hooks", next="send it again in a moment")
 
 
 router = APIRouter(tags=["hooks"])
@@ -74,10 +111,12 @@ async def hook(name: str, request: Request) -> Response:
     site = site_of(request)
     source = name if name in site.runner.intake.hooks else "unknown"
     try:
-        with site.gate:
-            body = await _body(request, site.runner.config.server.max_body_kb * 1024)
-            future = await edge.call(site.runner.intake.receive, name, dict(request.headers), body)
-            number = await edge.stored(future)
+        with site.gate.holding() as more:
+            body = await _body(request, site.runner.config.server.max_body_kb * 1024, more)
+            with site.gate.place():
+                headers = dict(request.headers)
+                future = await edge.call(site.runner.intake.receive, name, headers, body)
+                number = await edge.stored(future)
     except ClientDisconnect:
         return _count(site, source, "gone", Response(status_code=400))
     except IrkitError as why:
@@ -94,8 +133,8 @@ async def hook(name: str, request: Request) -> Response:
     return _count(site, source, "stored", JSONResponse({"delivery": number}, 202))
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The raw body, refused as soon as it is larger than it may be."""
+async def _body(request: Request, most: int, more: Callable[[int], None]) -> bytes:
+    """The raw body, refused as soon as it is larger, or comes slower, than it may."""
     too_large = Refused(
         "the body is too large", reason="too_large", on=f"more than {most} bytes",
         next="send less at once, or raise server.max_body_kb",
@@ -104,17 +143,25 @@ async def _body(request: Request, most: int) -> bytes:
     if length.isdigit() and int(length) > most:
         raise too_large
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise too_large
-        parts.append(part)
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise too_large
+                more(len(part))
+                parts.append(part)
+    except TimeoutError:
+        raise Refused(
+            "the body came too slowly", reason="too_slow", on=f"more than {READ_SECONDS:g} s",
+            next="send it again",
+        ) from None  # fmt: skip
     return b"".join(parts)
 
 
 def _result(why: IrkitError) -> str:
     if isinstance(why, Refused):
-        return {"too_large": "too_large", "busy": "busy"}.get(why.reason, "refused")
+        return why.reason if why.reason in ("too_large", "too_slow", "busy") else "refused"
     if isinstance(why, NotFound):
         return "unknown"
     return "unreadable" if isinstance(why, BadInput) else "trouble"

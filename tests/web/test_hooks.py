@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -208,13 +209,35 @@ def test_trouble_that_nobody_foresaw_is_503_too(
 
 
 def test_too_much_at_once_is_503_and_never_429(app: FastAPI, runner: Runner) -> None:
-    app.state.site.gate = hooks.Gate(a_second=0, burst=2)
+    gate = app.state.site.gate = hooks.Gate(a_second=0, burst=2)
     sender = Client(app, **AUTH)
     statuses = [sender.post("/hooks/am", content=scene.body()).status_code for _ in range(4)]
     assert statuses == [202, 202, 503, 503]
     assert runner.inbox.count() == 2
-    app.state.site.gate = hooks.Gate(at_once=0)
-    assert sender.post("/hooks/am", content=scene.body()).status_code == 503
+    assert gate.held == 0
+    for narrow in (hooks.Gate(at_once=0), hooks.Gate(held_bytes=100)):
+        app.state.site.gate = narrow
+        answer = sender.post("/hooks/am", content=scene.body())
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert narrow.held == 0
+    assert runner.inbox.count() == 2
+
+
+def test_who_sends_slowly_is_cut_off(
+    sender: Client, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "READ_SECONDS", 0.05)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        while True:
+            yield b"{"
+            await asyncio.sleep(0.01)
+
+    answer = sender.post("/hooks/am", content=dripping())
+    assert answer.status_code == 503
+    assert answer.json()["reason"] == "too_slow"
+    assert runner.inbox.count() == 0
 
 
 def test_what_became_of_deliveries_is_counted(sender: Client, runner: Runner) -> None:
