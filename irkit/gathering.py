@@ -85,9 +85,13 @@ def patterns_of(inc: Incident, services: tuple[str, ...], match: str, window: Wi
     found, gaps = logs_of(inc, services, match, window)
     if not found:
         return Patterns(rows=(), lines=0, split=inc.now, why="no logs", gaps=tuple(gaps))
-    together = replace(found[0], frame=pd.concat([f.frame for f in found], ignore_index=True))
+    together = replace(
+        found[0], frame=pd.concat([f.frame for f in found], ignore_index=True),
+        whole_from=max(f.whole_from for f in found),
+    )  # fmt: skip
+    cut = tuple(gap for gap in (f.gap() for f in found) if gap)
     evidence = tuple(f.evidence for f in found)
-    return replace(together.patterns(), gaps=tuple(gaps), evidence=evidence)
+    return replace(together.patterns(), gaps=(*gaps, *cut), evidence=evidence)
 
 
 def healths_of(inc: Incident) -> Healths:
@@ -151,7 +155,7 @@ def look_around(inc: Incident) -> Looked:
     """Ask for every signal, log and deploy of the affected services; failures become gaps."""
     import pandas as pd
 
-    from irkit.logs.patterns import texts_of
+    from irkit.logs.patterns import GRACE, texts_of
 
     services = inc.affected or ("",)
     signals = signals_of(inc, services, (), inc.window)
@@ -168,25 +172,29 @@ def look_around(inc: Incident) -> Looked:
         columns |= {name: (service, name.partition("|")[2]) for name in names}
         units |= dict.fromkeys(names, one.unit)
         evidence |= dict.fromkeys(names, one.evidence)
+    start = _start(inc, signals)
+    # Where the lines begin only with the trouble, every line would count as new.
+    whole = [found for found in logs if found.whole_from < start - GRACE]
+    cut = tuple(gap for gap in (found.gap() for found in logs) if gap)
     index = pd.DatetimeIndex([], tz="UTC", name="time")
     wanted = ["time", "service", "level", "message"]
     lines = [
         found.frame[wanted].assign(service=found.name, message=texts_of(found.frame))
-        for found in logs
+        for found in whole
     ]
     return Looked(
         services=services,
         metrics=pd.concat(frames, axis=1).sort_index() if frames else pd.DataFrame(index=index),
         columns=columns, units=units, evidence=evidence,
         logs=pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=wanted),
-        log_evidence={found.name: found.evidence for found in logs},
+        log_evidence={found.name: found.evidence for found in whole},
         deploys=deploys.deploys, deploy_evidence=deploys.evidence,
         calls=tuple(
             (name, callee) for name in services if name in inc.catalog.services
             for callee in inc.catalog.services[name].depends_on
         ),
-        target=_target(inc, columns), symptom=_symptom(inc, signals), start=_start(inc, signals),
-        gaps=(*signals.gaps, *log_gaps, *deploys.gaps),
+        target=_target(inc, columns), symptom=_symptom(inc, signals), start=start,
+        gaps=(*signals.gaps, *log_gaps, *cut, *deploys.gaps),
         looks=len(signals) + len(logs) + len(deploys.evidence),
     )  # fmt: skip
 

@@ -169,9 +169,12 @@ def ask_logs(
     arguments: dict[str, Scalar] = {"match": text, "limit": limit}
     request = Request(source=service.logs, op="search", arguments=arguments, window=window)
     table, reply = ask(session, request)
+    truncated = table.truncated or "truncated" in reply.media
+    first = table.frame["time"].min()
+    cut = truncated and first == first  # the newest lines are kept; NaT is not equal to itself
     return Logs(
-        name=service.name, frame=table.frame, bad=table.bad,
-        truncated=table.truncated or "truncated" in reply.media, match=text,
+        name=service.name, frame=table.frame, bad=table.bad, truncated=truncated, match=text,
+        whole_from=max(first.to_pydatetime(), window.start) if cut else window.start,
         source=service.logs, evidence=reply.evidence, window=window, onset=onset[0],
         onset_why=onset[1],
     )  # fmt: skip

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from irkit import display
 from irkit.errors import NotFound
 from irkit.logs.patterns import Patterns, mine
+from irkit.model.finding import Gap
 from irkit.model.window import Window, parse_time
 from irkit.text import clock, one_line
 
@@ -27,7 +28,8 @@ class Logs(display.Shown):
 
     `df` has the columns time (UTC), level, service, message, and every other field of the lines.
     `bad` counts lines that are no JSON object: they are kept, in the column `_raw`.  `onset` is
-    the moment that `patterns()` divides at.
+    the moment that `patterns()` divides at.  Of too many lines the newest are kept (`truncated`);
+    `whole_from` is the moment from which on none is missing.
 
     Example:
         inc.logs('level="error"').patterns().head(10)
@@ -41,6 +43,7 @@ class Logs(display.Shown):
     source: str
     evidence: str
     window: Window
+    whole_from: datetime
     onset: datetime | None = None
     onset_why: str = ""
 
@@ -83,8 +86,21 @@ class Logs(display.Shown):
         return self._mine(middle, "the middle of the window")
 
     def _mine(self, split: datetime, why: str) -> Patterns:
-        found = mine(self.frame, split=split, window=self.window, why=why)
-        return replace(found, evidence=(self.evidence,))
+        end = max(self.window.end, self.whole_from)
+        seen = Window(start=self.whole_from, end=end)
+        found = mine(self.frame, split=split, window=seen, why=why)
+        gap = self.gap()
+        return replace(found, evidence=(self.evidence,), gaps=(gap,) if gap else ())
+
+    def gap(self) -> Gap | None:
+        """What is missing because there were too many lines; None where nothing is."""
+        if self.whole_from <= self.window.start:
+            return None
+        return Gap(
+            what=f"log lines of {self.name} before {clock(self.whole_from)}",
+            why="there were more than the limit of the look",
+            cannot_say="what was logged before",
+        )
 
     def _sentence(self) -> str:
         if not len(self.frame):

@@ -44,7 +44,8 @@ class Pattern(Value, frozen=True, kw_only=True):
 
     `change` is `new` (first seen after the onset, or in the 30 s before it, for an onset is not
     known better than that), `gone` (only before), `more` or `fewer` (twice or half the rate of
-    before), or `same`, which is also said where the counts are too small to tell.
+    before), or `same`, which is also said where the counts are too small to tell; `unknown` where
+    there are no lines of long enough before to compare with.
     """
 
     template: str
@@ -128,7 +129,8 @@ def texts_of(frame: pd.DataFrame) -> pd.Series[str]:
 def mine(frame: pd.DataFrame, *, split: datetime, window: Window, why: str) -> Patterns:
     """Find the patterns of `frame` (columns time in UTC, level, message) around `split`.
 
-    Counts before and after are compared as rates over the two parts of `window`.
+    Counts before and after are compared as rates over the two parts of `window`, in which no line
+    is missing.
     Lines without a time are left out of before and after; they have no place on either side.
     """
     import pandas as pd
@@ -163,13 +165,14 @@ def mine(frame: pd.DataFrame, *, split: datetime, window: Window, why: str) -> P
         rows.append(
             Pattern(
                 template=templates[int(str(cluster))], before=before, after=after,
-                change="new" if first >= fresh else _change(before, after, share),
+                change="unknown" if parts[0] < GRACE.total_seconds()
+                else "new" if first >= fresh else _change(before, after, share),
                 first=first,
                 level="" if newest["level"] is None else str(newest["level"]),
                 example=str(newest["message"]),
             )
         )  # fmt: skip
-    order = ("new", "more", "gone", "fewer", "same")
+    order = ("new", "more", "gone", "fewer", "unknown", "same")
     rows.sort(
         key=lambda r: (order.index(r.change), _calm(r.level), -max(r.before, r.after), r.template)
     )

@@ -143,8 +143,12 @@ class MemorySession:
             "range": self._range, "instant": self._instant, "search": self._search,
             "history": self._history, "get": self._get,
         }[request.op](request)  # fmt: skip
+        media = "application/x-ndjson"
+        if request.op == "search" and body.count(b"\n") > int(str(request.arguments["limit"])):
+            body = b"".join(body.splitlines(True)[-int(str(request.arguments["limit"])) :])
+            media += "; truncated=lines"
         return Reply(
-            evidence=evidence, type=type_name, at=NOW, body=body,
+            evidence=evidence, type=type_name, at=NOW, body=body, media=media,
             sha256=hashlib.sha256(body).hexdigest(),
         )  # fmt: skip
 

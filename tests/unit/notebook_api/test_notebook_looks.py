@@ -243,6 +243,19 @@ def test_logs_keep_bad_lines_and_find_new_patterns() -> None:
         logs.where(lvl="error")
 
 
+def test_lines_that_were_cut_off_do_not_make_patterns_new() -> None:
+    inc = open_incident(MemorySession(events=chain(*OPENED)))
+    logs = inc.logs(limit=30)
+    assert logs.truncated
+    assert logs.whole_from > ONSET
+    assert "cut short" in repr(logs)
+    patterns = logs.patterns()
+    assert {r.change for r in patterns.rows} == {"unknown"}
+    assert [g.cannot_say for g in patterns.gaps] == ["what was logged before"]
+    assert "2px dashed" in safe(patterns)
+    assert not inc.logs().patterns().gaps
+
+
 def test_deploys_are_those_of_all_affected_services_over_a_day() -> None:
     inc = open_incident(MemorySession())
     deploys = inc.deploys()
