@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ class Client:
                 self.cookies.update(client.cookies)
                 return answer
 
-        return asyncio.run(go())
+        # In a thread of its own: where a browser is open, this one has a loop already.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, go()).result()
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         """GET."""
