@@ -32,16 +32,22 @@ bench-diagnosis: .venv/dev
 .venv/uv:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("irkit needs Python 3.11 or newer; set PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv 2>/dev/null || true
 	@touch $@
 
+# uv is fast; where it is not to be had or may not fetch, pip does the same.
+install = ($(BIN)/uv pip install -q --system-certs --compile-bytecode --python $(BIN)/python $(1) \
+  2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check $(1))
+
 .venv/demo: .venv/uv requirements.lock pyproject.toml
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements.lock
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --no-deps -e .
+	@echo "installing irkit into .venv ..."
+	@$(call install,-r requirements.lock)
+	@$(call install,--no-deps -e .)
 	@touch $@
 
 .venv/dev: .venv/demo requirements-dev.lock
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements-dev.lock
+	@echo "installing what the tests need ..."
+	@$(call install,-r requirements-dev.lock)
 	@touch $@
 
 clean:
