@@ -224,6 +224,6 @@ def _left_out(panels: Sequence[LineFigure], frame: Frame) -> str:
     if frame.kind != "time" or not spans:
         return ""
     lo, hi = min(s[0] for s in spans), max(s[1] for s in spans)
-    before = f"no data from {clock(lo)} to {clock(frame.lo)}" if lo < frame.lo else ""
-    after = f"no data from {clock(frame.hi)} to {clock(hi)}" if hi > frame.hi else ""
+    before = f"no data before {clock(frame.lo)}" if lo < frame.lo else ""
+    after = f"no data after {clock(frame.hi)}" if hi > frame.hi else ""
     return "; ".join(filter(None, (before, after)))

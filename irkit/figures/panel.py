@@ -33,7 +33,7 @@ class Frame(msgspec.Struct, frozen=True):
     def of(cls, canvas: Canvas, extent: tuple[float, float], kind: str) -> Frame:
         """The margins every figure shares, so that figures line up under one another."""
         narrow = canvas.width < 600
-        return cls(44 if narrow else 64, canvas.width - (86 if narrow else 120), *extent, kind)
+        return cls(52 if narrow else 64, canvas.width - (86 if narrow else 120), *extent, kind)
 
     def x(self, value: Any) -> Any:
         """The pixel of a value, or the pixels of an array of them."""
@@ -75,10 +75,15 @@ def draw_panel(
             note=f"{figure.normal.label}: {reading(figure.normal.low, figure.unit)} to "
             f"{reading(figure.normal.high, figure.unit)}",
         )
+    room = frame.left - 8
+    bare = any(text_width(reading(t, figure.unit), 12) > room for t in ticks)
     for tick in ticks:
         y = py(tick)
         canvas.line((frame.left, y), (frame.right, y), "hair")
-        canvas.text((frame.left - 6, y + 4), reading(tick, figure.unit), "muted", anchor="end")
+        words = fit(reading(tick, "" if bare else figure.unit), room, 12)
+        canvas.text((frame.left - 6, y + 4), words, "muted", anchor="end")
+    if bare and figure.unit:
+        canvas.text((frame.left + 4, top + 13), f"in {figure.unit}", "muted", halo=True)
     if figure.onset and frame.shows(figure.onset.start):
         a, b = frame.x(figure.onset.start), frame.x(min(figure.onset.end, frame.hi))
         canvas.rect(
