@@ -107,7 +107,8 @@ def since(moment: datetime, first: datetime | None) -> str:
     """`+3m12s` from the first alert; empty where there is none."""
     if first is None:
         return ""
-    text = format_duration(moment - first)
+    span = moment - first
+    text = format_duration(span) if abs(span) >= timedelta(seconds=1) else "0s"
     return text if text.startswith("-") else f"+{text}"
 
 
