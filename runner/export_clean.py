@@ -45,6 +45,7 @@ _ANSI: Final = re.compile(
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # Characters that turn text around on the screen, so that it reads as what it is not.
 _BIDI: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_NUMBER_CELL: Final = re.compile(r"<td>(?=[-+]?\d[\d.,]*(?:e[-+]?\d+)?(?: ?%)?</td>)")
 _SCRIPT: Final = re.compile(r"<script\b.*?</script\s*>", re.IGNORECASE | re.DOTALL)
 
 
@@ -88,6 +89,7 @@ def clean_html(markup: str, *, demote: int = 2) -> str:
         clean = re.sub(r"(</?h)([1-6])\b", lambda m: f"{m[1]}{min(int(m[2]) + demote, 6)}", clean)
     clean = re.sub(r"<img(?![^>]*\ssrc=)[^>]*>", "<span>[image left out]</span>", clean)
     clean = re.sub(r"<img(?![^>]*\salt=)", '<img alt="image without a description"', clean)
+    clean = _NUMBER_CELL.sub('<td class="n">', clean)
     clean = clean.replace(
         "<table", '<div class="wide" tabindex="0" role="region" aria-label="table"><table'
     )

@@ -105,6 +105,23 @@ class Canvas:
         elif len(x):
             self.path(relative(x, y), role, width=width, dash=dash)
 
+    def points(self, x: Any, y: Any, role: str) -> None:
+        """Dots, as one path of round strokes without length: many cost little."""
+        import numpy as np
+
+        tenths = np.rint(np.array([x, y]) * 10).astype(int).T.tolist()
+        d = "".join(f"M{_tenths(a)} {_tenths(b)}h0" for a, b in tenths)
+        self._parts.append(
+            f'<path {paint(role, self.theme, stroke=True)} fill="none" stroke-width="4" '
+            f'stroke-linecap="round" d="{d}"/>'
+        )
+
+    def fill(self, d: str, role: str, opacity: float) -> None:
+        """Closed shapes given as path data, all in one shade."""
+        self._parts.append(
+            f'<path {paint(role, self.theme)} fill-opacity="{opacity:.2f}" d="{d}"/>'
+        )
+
     def area(self, x: Any, y: Any, base: float, role: str, opacity: float = 0.25) -> None:
         """The ground between a line and `base` (a y coordinate)."""
         if len(x) > 1:

@@ -8,12 +8,15 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from irkit.figures.base import Figure, Table
-from irkit.figures.canvas import Canvas, fit, text_width
+from irkit.figures.canvas import Canvas, fit, number, text_width
 from irkit.figures.panel import Frame
 from irkit.figures.scale import duration, nice_ticks, reading
 from irkit.figures.theme import SERIES
 
 MOST_BARS: Final = 40
+MOST_ROWS: Final = 20
+MOST_COLUMNS: Final = 60
+SHADES: Final = 9
 T = TypeVar("T")
 
 
@@ -99,7 +102,10 @@ class BarFigure(Figure, frozen=True, kw_only=True, tag="bar", omit_defaults=True
 
 
 class HeatFigure(Figure, frozen=True, kw_only=True, tag="heat", omit_defaults=True):
-    """A grid of values, one shade each; `z[row][column]`, None where unknown (hatched)."""
+    """A grid of values, one shade each; `z[row][column]`, None where unknown (hatched).
+
+    A grid too fine to print is drawn coarser: each cell then is the largest of those it covers.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[str, ...]
@@ -116,52 +122,60 @@ class HeatFigure(Figure, frozen=True, kw_only=True, tag="heat", omit_defaults=Tr
             ),
         )
 
+    def _pooled(self) -> tuple[list[list[float | None]], int, int]:
+        """The grid as drawn, and how many rows and columns went into each of its cells."""
+        wide = max((len(row) for row in self.z), default=0)
+        down, across = math.ceil(len(self.z) / MOST_ROWS), math.ceil(wide / MOST_COLUMNS)
+        drawn: list[list[float | None]] = []
+        for i in range(0, len(self.z), max(down, 1)):
+            cells: list[float | None] = []
+            for k in range(0, wide, across):
+                block = [v for row in self.z[i : i + down] for v in row[k : k + across]]
+                known = [v for v in block if v is not None and math.isfinite(v)]
+                cells.append(max(known, default=None))
+            drawn.append(cells)
+        return drawn, down, across
+
     def _draw(self, canvas: Canvas, top: float) -> float:
-        count = max((len(row) for row in self.z), default=0)
-        if not count:
+        grid, down, across = self._pooled()
+        if not grid or not grid[0]:
             canvas.text((0, top + 14), "no data", "muted")
             return top + 24
-        narrow = canvas.width < 600
         longest = max((text_width(n, 12) for n in self.rows), default=40)
         left = min(max(longest + 8, 44), canvas.width * 0.3)
-        right = canvas.width - (8 if narrow else 120)
-        cell = (right - left) / count
-        tall = max(4.0, min(28.0, 480 / max(len(self.z), 1)))
-        values = [v for row in self.z for v in row if v is not None and math.isfinite(v)]
+        right = canvas.width - (8 if canvas.width < 600 else 120)
+        cell, tall = (right - left) / len(grid[0]), max(12.0, min(28.0, 320 / len(grid)))
+        values = [v for row in grid for v in row if v is not None]
         lo, hi = (min(values), max(values)) if values else (0.0, 1.0)
-        label_every = max(1, math.ceil(14 / tall))
-        for i, row in enumerate(self.z):
+        shades: dict[int, list[str]] = {}
+        for i, row in enumerate(grid):
             y = top + i * tall
-            if i % label_every == 0:
-                canvas.text(
-                    (left - 6, y + tall / 2 + 4),
-                    fit(_nth(self.rows, i) or "", left - 8, 12),
-                    anchor="end",
-                )
+            if i % math.ceil(14 / tall) == 0:
+                name = fit(_nth(self.rows, i * down) or "", left - 8, 12)
+                canvas.text((left - 6, y + tall / 2 + 4), name, anchor="end")
             for k, value in enumerate(row):
                 x = left + k * cell
-                if value is None or not math.isfinite(value):
+                if value is None:
                     canvas.hatch(x, y, cell, tall)
                     continue
                 share = (value - lo) / (hi - lo) if hi > lo else 0.5
-                canvas.rect(x, y, cell - 0.5, tall - 0.5, "s1", opacity=0.06 + 0.94 * share)
-        y = top + tall * len(self.z)
+                w, h = number(cell - 0.5), number(tall - 0.5)
+                box = f"M{number(x)} {number(y)}h{w}v{h}h-{w}z"
+                shades.setdefault(round(share * (SHADES - 1)), []).append(box)
+        for shade, boxes in sorted(shades.items()):
+            canvas.fill("".join(boxes), "s1", 0.06 + 0.94 * shade / (SHADES - 1))
+        y = top + tall * len(grid)
         every = max(1, math.ceil(70 / cell))
-        for k in range(0, count, every):
-            name = _nth(self.columns, k) or ""
+        for k in range(0, len(grid[0]), every):
+            name = _nth(self.columns, k * across) or ""
             canvas.text(
-                (left + (k + 0.5) * cell, y + 15),
-                fit(name, every * cell, 12),
-                "muted",
+                (left + (k + 0.5) * cell, y + 15), fit(name, every * cell, 12), "muted",
                 anchor="middle",
-            )
-        y += 22
-        canvas.text(
-            (left, y + 12),
-            f"pale: {reading(lo, self.unit)}, dark: {reading(hi, self.unit)}, hatched: unknown",
-            "muted",
-        )
-        return y + 20
+            )  # fmt: skip
+        pooled = f"; each the largest of {down * across}" if down * across > 1 else ""
+        scale = f"pale: {reading(lo, self.unit)}, dark: {reading(hi, self.unit)}"
+        canvas.text((left, y + 34), fit(scale + pooled, canvas.width - left, 12), "muted")
+        return y + 42
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

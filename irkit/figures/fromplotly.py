@@ -247,7 +247,7 @@ def _heat(key: tuple[str, str], trace: dict[str, Any], layout: dict[str, Any]) -
     z = [
         floats(values(row) if not isinstance(row, list) else row) for row in values(trace.get("z"))
     ]
-    if not z or len(z) > 120 or max(len(row) for row in z) > 400:
+    if not z or len(z) > 1000 or max(len(row) for row in z) > 2000:
         return None
     columns = values(trace.get("x")) or list(range(len(z[0])))
     rows = values(trace.get("y")) or list(range(len(z)))

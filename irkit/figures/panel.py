@@ -108,8 +108,7 @@ def draw_panel(
         for xs, ys in found:
             px, py_ = frame.x(xs), py(ys)
             if line.style == "points":
-                for point in list(zip(px.tolist(), py_.tolist(), strict=True))[:400]:
-                    canvas.dot(point, 2, role)
+                canvas.points(px, py_, role)
                 continue
             if line.style == "area":
                 canvas.area(px, py_, py(max(low, 0)), role)

@@ -155,6 +155,11 @@ def test_cleaning_is_stable_and_headings_go_down():
     assert "<h6>" in clean_html("<h6>x</h6>")
 
 
+def test_numbers_in_tables_stand_right():
+    made = clean_html("<table><tr><td>1,024.5</td><td>-3 %</td><td>v1.2</td></tr></table>")
+    assert made.count('<td class="n">') == 2
+
+
 def test_a_carried_image_keeps_its_data_and_a_remote_one_goes():
     png = "data:image/png;base64,iVBORw0KGgo="
     assert png in clean_html(f'<img src="{png}" alt="x">')

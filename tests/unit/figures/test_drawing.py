@@ -164,6 +164,21 @@ def test_long_units_do_not_run_off_the_sheet():
     assert ">2,000 %</text>" in percent.svg(width=1040)
 
 
+def test_fine_grids_and_many_points_stay_small_and_keep_their_peak():
+    z = tuple(tuple(float(i * k % 97) for k in range(400)) for i in range(120))
+    heat = HeatFigure(title="t", columns=("c",) * 400, rows=("r",) * 120, z=z)
+    assert len(heat.svg()) < 40_000
+    assert "each the largest of 42" in heat.svg()
+    assert "dark: 96" in heat.svg()
+    x = tuple(float(i) for i in range(5000))
+    lines = tuple(
+        Line(name=n, x=x, y=tuple(math.sin(v) for v in x), style="points") for n in "abcd"
+    )
+    dots = LineFigure(title="t", lines=lines, x_kind="number")
+    assert len(dots.svg()) < 60_000
+    assert dots.svg().count("h0") > 1000
+
+
 def test_more_series_than_can_be_told_apart_stay_visible_in_grey():
     x = (0.0, 60_000.0)
     lines = tuple(Line(name=f"s{i}", x=x, y=(float(i), float(i))) for i in range(7))
