@@ -10,17 +10,17 @@ from irkit.diagnosis.inputs import Inputs
 from irkit.diagnosis.kinds import KINDS, kind_of
 from irkit.diagnosis.moves import Moves, measure
 from irkit.diagnosis.spans import SpanEvidence, read_spans
+from irkit.diagnosis.together import how_closely
 from irkit.diagnosis.words import Pattern, read_words
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-_WORSE = {"latency": 1, "errors": 1, "success": -1}  # the direction in which it gets worse
-_NEAR = 0.6  # a callee's sign explains its caller's fully when it is as strong, not at 0.6 less
+_NEAR, _FAR = 0.9, 0.5  # a callee's sign explains its caller's at 90 % of it, and not at 50 %
 _SHARED = ("errors", "latency", "follows", "bad_lines", "lost_lines", "flow", "own")
 FEATURES = (
-    *KINDS, "gone", "follows", "gap", "waits", "own", "flow", "bad_lines", "new_lines",
+    *KINDS, "gone", "follows", "follows_alone", "gap", "waits", "own", "flow", "bad_lines", "new_lines",
     "lost_lines", "early", *(f"{name}_below" for name in _SHARED), "alerting", "alerting_alone",
 )  # fmt: skip
 
@@ -58,7 +58,7 @@ def read_signs(given: Inputs) -> Signs:
     callees = _callees(given.graph, traces)
 
     size = np.log1p(np.abs(moves.sigmas))
-    follows = _follows(moves, labels, target)
+    follows = how_closely(moves, labels, target)
     table = {name: np.zeros(len(names)) for name in FEATURES}
     weighted = _contrast(size, labels)
     for column, (service, metric) in enumerate(labels):
@@ -81,8 +81,11 @@ def read_signs(given: Inputs) -> Signs:
     if target is not None and target[0] in place:  # it follows itself: that says nothing
         others = np.delete(table["follows"], place[target[0]])
         table["follows"][place[target[0]]] = others.max(initial=0.0)
+        if not callees:  # without a call graph, those who suffer follow as closely as the culprit
+            table["follows_alone"], table["follows"] = table["follows"], table["follows_alone"]
     for name in _SHARED:
-        table[f"{name}_below"] = _explained(table[name], names, place, callees)
+        power = 0.5 if name == "follows" else 1.0  # it is a square
+        table[f"{name}_below"] = _explained(table[name], names, place, callees, power)
     if target is not None and target[0] in place:
         alerting = place[target[0]]
         table["alerting" if callees.get(target[0]) else "alerting_alone"][alerting] = 1.0
@@ -111,52 +114,6 @@ def _contrast(size: np.ndarray, labels: Sequence[tuple[str, str]]) -> np.ndarray
         if len(places) >= 5:
             contrast[places] -= np.median(size[places])
     return np.maximum(contrast, 0.0)
-
-
-def _follows(
-    moves: Moves, labels: Sequence[tuple[str, str]], target: tuple[str, str] | None
-) -> np.ndarray:
-    """How closely each series moved with the alerting one: log of the correlation's t statistic.
-
-    The window is the incident and as much before it as is needed to see the step.
-    """
-    import numpy as np
-
-    none = np.zeros(len(labels))
-    if target is None or target not in labels:
-        return none
-    inside = len(moves.times) - moves.first
-    window = moves.values[max(moves.first - max(2 * inside, 10), 0) :]
-    alert = window[:, labels.index(target)]
-    known = np.isfinite(window) & np.isfinite(alert)[:, None]
-    count = known.sum(axis=0)
-
-    def centred(values: np.ndarray) -> np.ndarray:
-        mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
-        return np.where(known, values - mean, 0.0)
-
-    x, y = centred(window), centred(np.broadcast_to(alert[:, None], window.shape))
-    scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
-    r = (x * y).sum(axis=0) / np.where(scale > 0, scale, np.inf)
-    t = np.abs(r) * np.sqrt(np.maximum(count - 2, 0) / np.maximum(1 - r**2, 1e-3))
-    alert_kind = kind_of(target[1])
-    weight = np.array(
-        [_kinship(kind_of(metric), alert_kind, r[i]) for i, (_, metric) in enumerate(labels)]
-    )
-    return np.where(count >= 5, np.log1p(t) * weight, none)
-
-
-def _kinship(kind: str, alert: str, r: float) -> float:
-    """How much a correlation between two kinds of metric says.
-
-    Latency and errors must get worse together; a resource may move either way; traffic that moves
-    with the alert is as often its effect.
-    """
-    if kind in _WORSE and alert in _WORSE:
-        if r * _WORSE[kind] * _WORSE[alert] < 0:
-            return 0.0
-        return 1.0 if (kind == "latency") == (alert == "latency") else 0.7
-    return {"traffic": 0.4, "other": 0.7}.get(kind, 0.8)
 
 
 def _first_movers(early: np.ndarray, moves: Moves, size: np.ndarray, rows: list[int]) -> None:
@@ -191,6 +148,7 @@ def _explained(
     names: Sequence[str],
     place: Mapping[str, int],
     callees: Mapping[str, frozenset[str]],
+    power: float,
 ) -> np.ndarray:
     """How much of each service's sign its callees show too: what they do, it suffers."""
     import numpy as np
@@ -200,6 +158,7 @@ def _explained(
         if caller in place:
             own = sign[place[caller]]
             strongest = max((sign[place[one]] for one in called if one in place), default=0.0)
-            if own > 0:
-                below[place[caller]] = own * np.clip(1 - (own - strongest) / _NEAR, 0.0, 1.0)
+            if own > 0 and strongest > 0:
+                share = (strongest / own) ** power
+                below[place[caller]] = own * np.clip((share - _FAR) / (_NEAR - _FAR), 0.0, 1.0)
     return below

@@ -16,7 +16,7 @@ _NORMAL_STD = 1.349  # the interquartile range of a normal distribution in stand
 _WIDE_STD = 3.92  # the same for its 2.5 % to 97.5 % range
 _LEVEL_FLOOR = 0.05  # a change of less than 5 % of the level is never many sigmas
 _TOP_FLOOR = 0.01
-_PEER_FLOOR = 0.5  # of the median spread of the same metric on all services
+_PEER_FLOOR = 0.7  # of the median spread of the same metric on all services
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +64,7 @@ def measure(metrics: pd.DataFrame, start: pd.Timestamp, names: list[str]) -> Mov
     at = min(at, len(times) - 1)
     late = int(min(np.ceil(_LATE_SECONDS / max(step, 1e-9)), at // 3))
     width = int(np.clip(round((len(times) - at) / 8), 3, 60))
-    smooth = _running_mean(values, width)
+    smooth = _running_mean(_without_spikes(values), max(width - 2, 1))
 
     before, spread = _level_and_spread(values, smooth, max(at - late, min(at, 3)), width, names)
     with np.errstate(invalid="ignore"):
@@ -127,6 +127,22 @@ def _rates(values: np.ndarray, names: list[str]) -> np.ndarray:
         series[known[1:]] = np.where(rise >= 0, rise, series[known[1:]])
         series[known[0]] = np.nan
     return values
+
+
+def _without_spikes(values: np.ndarray) -> np.ndarray:
+    """The median of each row and the two before it: what lasts one row only is no movement."""
+    import numpy as np
+
+    if len(values) < 3:
+        return values
+    a, b, c = values[:-2], values[1:-1], values[2:]
+    middle = np.fmax(np.fmin(a, b), np.fmin(np.fmax(a, b), c))
+    missing = ~(np.isfinite(a) & np.isfinite(b) & np.isfinite(c))
+    if missing.any():  # of two the mean, of one itself
+        known = np.stack([np.isfinite(a), np.isfinite(b), np.isfinite(c)]).sum(axis=0)
+        total = np.nan_to_num(a) + np.nan_to_num(b) + np.nan_to_num(c)
+        middle = np.where(missing, total / np.where(known > 0, known, np.nan), middle)
+    return np.vstack([values[:1], values[1:2], middle])
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
