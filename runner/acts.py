@@ -48,7 +48,7 @@ class Acts:
                     key=f"start:{plan.id}",
                     at=self.broker.clock.now(),
                     by=SYSTEM,
-                    body=ev.ActionStarted(plan=plan.id, key=plan.key),
+                    body=ev.ActionStarted(plan=plan.id, key=plan.key, title=plan.title),
                 ),
             )
             outcome = self._apply(plan)

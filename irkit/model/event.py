@@ -188,6 +188,7 @@ class ActionStarted(Body, frozen=True, kw_only=True, tag="action.started"):
 
     plan: str
     key: str
+    title: str = ""
 
 
 class ActionApplied(Body, frozen=True, kw_only=True, tag="action.applied"):

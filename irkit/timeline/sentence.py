@@ -70,7 +70,7 @@ def _say(event: Event) -> str:  # one arm for each kind, nothing else
         case ev.ApprovalExpired():
             return "Nobody decided in time: nothing is applied"
         case ev.ActionStarted():
-            return f"Applying plan {body.plan}"
+            return f"Applying: {body.title or body.plan}"
         case ev.ActionApplied(outcome=outcome):
             how = "Was applied already" if outcome.status == "already" else "Applied"
             return f"{how}{_rest(outcome.text)}"
