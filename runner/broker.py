@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import count
 
 import msgspec
 
@@ -17,7 +18,7 @@ from irkit.model import event as ev
 from irkit.model.action import Argument, Check, Plan, plan_key
 from irkit.model.catalog import ActionTarget, Catalog
 from irkit.model.event import Draft
-from irkit.model.incident import IncidentState, PlanState
+from irkit.model.incident import ENDED, IncidentState, PlanState
 from irkit.model.policy import ActionPolicy, Policy
 from irkit.model.principal import SYSTEM, is_person
 from irkit.ports import Survey
@@ -58,7 +59,7 @@ class Broker:
             LookFailed: the target cannot be asked.
         """
         state = self.ledger.state(incident)
-        key = plan_key(incident, ask.action, ask.target, ask.arguments, undoes)
+        key, _ = self._standing(state, ask, requester, undoes)
         where = self._where(state, ask)
         survey = self.survey(incident, ask.target, where, ask.action, ask.arguments)
         if survey.already:
@@ -108,13 +109,14 @@ class Broker:
     def propose(self, incident: str, ask: Ask, requester: str) -> PlanState:
         """Propose an act: its plan enters the ledger and waits for a decision.
 
-        Asking again for the same act in the same incident returns how it stands, and plans nothing.
+        Asking again for the same act in the same incident returns how it stands, and plans nothing;
+        unless nobody decided in time or the plan had changed, or a person asks for an act that
+        has ended: then it is planned anew.
 
         Raises:
             Refused, LookFailed: as `plan`; a refusal is an event.
         """
-        key = plan_key(incident, ask.action, ask.target, ask.arguments)
-        known = self.ledger.state(incident).plan_for(key)
+        _, known = self._standing(self.ledger.state(incident), ask, requester)
         if known:
             return known
         try:
@@ -124,6 +126,19 @@ class Broker:
             raise
         self.ledger.append(incident, self._made(plan))
         return self.known(incident, plan.id)
+
+    @staticmethod
+    def _standing(
+        state: IncidentState, ask: Ask, requester: str, undoes: str = ""
+    ) -> tuple[str, PlanState | None]:
+        """The act's key, and how it stands; None where it is to be planned (anew)."""
+        over = ("denied", *ENDED) if is_person(requester) else ()
+        for again in count():
+            key = plan_key(state.id, ask.action, ask.target, ask.arguments, undoes, again)
+            known = state.plan_for(key)
+            if known is None or known.status not in ("expired", "refused", *over):
+                return key, known
+        raise AssertionError("unreachable")
 
     def undo(self, effect: Effect) -> None:
         """Plan the opposite of an act that did not help; the policy has decided on it."""

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from irkit import display
 from irkit.actions.shown import Outcome, Planned
 from irkit.errors import IrkitError, NeedsRunner, NotFound, Refused
-from irkit.model.action import Argument, plan_key
+from irkit.model.action import Argument
 from irkit.model.incident import PlanState
 from irkit.session import Ask, Proposal
 from irkit.suspects import NOTHING, NothingStandsOut, TopSuspect
@@ -162,7 +162,7 @@ class Act(display.Shown):
         state = self._incident.state
         if state is None:
             return None
-        return state.plan_for(plan_key(state.id, self.action, self.service, self.arguments))
+        return state.newest_plan(self.action, self.service, self.arguments)
 
     def _sentence(self) -> str:
         return f"{self._title}; .plan() shows what it would do, .run() proposes it"

@@ -134,9 +134,16 @@ class Plan(Value, frozen=True, kw_only=True):
 
 
 def plan_key(
-    incident: str, action: str, target: str, arguments: dict[str, Argument], undoes: str = ""
+    incident: str,
+    action: str,
+    target: str,
+    arguments: dict[str, Argument],
+    undoes: str = "",
+    again: int = 0,
 ) -> str:
     """The name of an act within an incident; asking twice for the same act gives the same name.
+
+    `again` counts how often the act was asked for anew after an earlier plan for it had ended.
 
     Example:
         >>> a = plan_key("IR-1", "rollback", "checkout", {"to": "previous"})
@@ -150,7 +157,7 @@ def plan_key(
                 on=f"{action}({name}=...)",
                 next="pass a plain value",
             )
-    return digest([incident, action, target, arguments, undoes])[:16]
+    return digest([incident, action, target, arguments, undoes, *([again] if again else [])])[:16]
 
 
 class Outcome(Value, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from irkit.model import event as ev
-from irkit.model.action import Outcome, Plan
+from irkit.model.action import Argument, Outcome, Plan
 from irkit.model.alert import Alert
 from irkit.model.base import Value
 from irkit.model.event import Event
@@ -150,6 +150,19 @@ class IncidentState(Value, frozen=True, kw_only=True):
     def plan(self, plan_id: str) -> PlanState | None:
         """The plan of that id, or None."""
         return next((p for p in self.plans if p.plan.id == plan_id), None)
+
+    def newest_plan(
+        self, action: str, target: str, arguments: dict[str, Argument]
+    ) -> PlanState | None:
+        """The newest plan for an act that somebody asked for, or None."""
+        wanted = (action, target, arguments)
+        return next(
+            (
+                p for p in reversed(self.plans)
+                if (p.plan.action, p.plan.target, p.plan.arguments) == wanted and not p.plan.undoes
+            ),
+            None,
+        )  # fmt: skip
 
     def plan_for(self, key: str) -> PlanState | None:
         """The newest plan for the same act (see `plan_key`), or None."""
