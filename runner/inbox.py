@@ -66,6 +66,12 @@ class Inbox:
         """Deliveries that are not triaged yet, oldest first."""
         return self._select(db.deliveries.c.state == "new")
 
+    def backlog(self) -> int:
+        """How many deliveries are not triaged yet; reads none of their bodies."""
+        query = sa.select(sa.func.count()).where(db.deliveries.c.state == "new")
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def unreadable(self) -> tuple[Delivery, ...]:
         """Deliveries that could not be read, oldest first."""
         return self._select(db.deliveries.c.state == "unreadable")

@@ -66,7 +66,7 @@ class Login:
         self, clock: Clock, *, hours: float = 12, link_minutes: float = 15, tries: int = 10
     ) -> None:
         self.clock, self.tries = clock, tries
-        self._lasts, self._link_lasts = timedelta(hours=hours), timedelta(minutes=link_minutes)
+        self.lasts, self._link_lasts = timedelta(hours=hours), timedelta(minutes=link_minutes)
         self._sessions: dict[str, Session] = {}
         self._links: dict[str, tuple[str, datetime]] = {}
         self._failures: OrderedDict[str, deque[datetime]] = OrderedDict()
@@ -101,7 +101,7 @@ class Login:
         """Open a session for a person who has shown who they are; the cookie's text."""
         cookie = secrets.token_urlsafe(32)
         session = Session(
-            person=person, ends=self.clock.now() + self._lasts, csrf=secrets.token_urlsafe(24)
+            person=person, ends=self.clock.now() + self.lasts, csrf=secrets.token_urlsafe(24)
         )
         with self._lock:
             self._forget_old()

@@ -70,7 +70,7 @@ class _Ledger:
         )  # fmt: skip
         yield GaugeMetricFamily(
             "irkit_inbox_waiting", "Deliveries stored and not triaged yet.",
-            value=len(runner.inbox.waiting()),
+            value=runner.inbox.backlog(),
         )  # fmt: skip
         last = runner.inbox.last_received()
         yield GaugeMetricFamily(

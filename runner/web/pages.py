@@ -156,7 +156,12 @@ def logout(
 def _entered(site: Site, cookie: str, next: str) -> Response:
     answer = RedirectResponse(_local(next), 303)
     answer.set_cookie(
-        COOKIE, cookie, httponly=True, samesite="strict", secure=site.secure, max_age=12 * 3600
+        COOKIE,
+        cookie,
+        httponly=True,
+        samesite="strict",
+        secure=site.secure,
+        max_age=int(site.login.lasts.total_seconds()),
     )
     answer.delete_cookie(PRE_COOKIE, httponly=True, samesite="strict", secure=site.secure)
     return answer

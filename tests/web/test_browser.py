@@ -112,6 +112,23 @@ def test_what_is_new_waits_and_what_is_typed_stays(enter: Enter, runner: Runner)
         assert page.locator("#text").input_value() == "half a thought"
 
 
+def test_the_list_says_that_something_is_new(enter: Enter, runner: Runner) -> None:
+    with enter("ada") as page:
+        page.clock.install()
+        page.reload()
+        expect(page.locator("[data-live]")).to_contain_text("checked")
+        incident = scene.opened(runner)
+        plan = scene.planned(runner, incident)
+        page.clock.fast_forward(10_500)
+        page.locator("[data-news]").click()
+        expect(page.locator("h2").first).to_have_text("1 waiting for a decision")
+        expect(page.get_by_role("link", name="30 % of checkouts fail")).to_be_visible()
+        runner.decide(plan.id, "person:ben", allow=False, plan_hash=plan.hash)
+        page.clock.fast_forward(10_500)
+        page.locator("[data-news]").click()
+        expect(page.locator("h2").first).to_have_text("Open")
+
+
 def test_no_script_is_needed(enter: Enter, runner: Runner) -> None:
     incident = scene.opened(runner)
     plan = scene.planned(runner, incident)

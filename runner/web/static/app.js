@@ -34,7 +34,6 @@
     serverAt = Date.parse(told.now) || heard;
     if (told.mark !== undefined) {
       if (told.mark !== mark) offer("Something is new: show it");
-      set(one("[data-age]"), told.age);
       all("[data-age]").forEach((n) => set(n, told.age));
     }
     if (told.seq === undefined) return;
@@ -71,13 +70,10 @@
     if (!answer.ok || answer.redirected) { location.reload(); return; }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const typed = new Map(all("[data-part] textarea, [data-part] input[name=target]").map((n) => [n.id, n.value]));
-    for (const fresh of all("[data-part], .sticky", page)) {
-      const old = all("[data-part], .sticky").find((n) =>
-        n.className === fresh.className && n.dataset.part === fresh.dataset.part &&
-        n.getAttribute("aria-labelledby") === fresh.getAttribute("aria-labelledby"));
-      if (!old) { location.reload(); return; }
-      old.replaceWith(document.importNode(fresh, true));
-    }
+    const olds = all("[data-part]"), fresh = all("[data-part]", page);
+    const names = (parts) => parts.map((n) => n.dataset.part).join();
+    if (names(olds) !== names(fresh)) { location.reload(); return; }
+    olds.forEach((old, n) => old.replaceWith(document.importNode(fresh[n], true)));
     typed.forEach((text, id) => { const n = document.getElementById(id); if (n) n.value = text; });
     seq = Number(page.body.dataset.seq || 0);
     mark = page.body.dataset.mark || "";
