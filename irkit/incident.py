@@ -7,26 +7,26 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from irkit.errors import BadInput, NotFound
+from irkit.looks.ask import Once
 from irkit.model.catalog import Catalog, Service
 from irkit.model.event import Event
 from irkit.model.incident import IncidentState, fold
 from irkit.model.window import Window, parse_time
-from irkit.questions import Once
 
 if TYPE_CHECKING:
     from irkit.actions.actions import Act, Actions, NoAct
     from irkit.actions.shown import Acts
-    from irkit.before_after import BeforeAfter
     from irkit.comms import Told
     from irkit.deploys.deploys import Deploys
-    from irkit.health import Healths, HttpReply
+    from irkit.diagnosis.suspects import NothingStandsOut, Suspects, TopSuspect
     from irkit.logs.logs import Logs
     from irkit.logs.patterns import Patterns
+    from irkit.looks.before_after import BeforeAfter
+    from irkit.looks.health import Healths, HttpReply
     from irkit.metrics.metrics import Marked, Metrics
     from irkit.metrics.signals import Signals
     from irkit.model.action import Argument
     from irkit.session import Session
-    from irkit.suspects import NothingStandsOut, Suspects, TopSuspect
     from irkit.timeline import Timeline
 
 DEPLOYS_BACK = timedelta(hours=24)
@@ -132,7 +132,7 @@ class Incident:
             NotFound: the catalog has no such signal or service; the closest name is suggested.
             LookFailed: the source did not answer; use `signals` for a gap instead.
         """
-        from irkit.questions import ask_signal
+        from irkit.looks.ask import ask_signal
 
         found = ask_signal(self.session, self._service(service), name, self._window(window))
         self._looked.append(found)
@@ -149,7 +149,7 @@ class Incident:
         Example:
             inc.signals("error_rate", service=inc.affected, mark=inc.deploys())
         """
-        from irkit.gathering import signals_of
+        from irkit.looks.gather import signals_of
 
         found = signals_of(self, self._several(service), names, self._window(window), mark)
         self._looked.extend(found)
@@ -171,7 +171,7 @@ class Incident:
         Example:
             inc.metrics('sum by (route)(rate(http_requests_total{service="$service"}[1m]))')
         """
-        from irkit.questions import ask_metrics
+        from irkit.looks.ask import ask_metrics
 
         at = service or self.service
         return ask_metrics(
@@ -190,7 +190,7 @@ class Incident:
             BadQuery: `match` cannot be read.
             LookFailed: the source did not answer.
         """
-        from irkit.questions import ask_logs
+        from irkit.looks.ask import ask_logs
 
         return ask_logs(
             self.session, self._service(service), match, self._window(window), limit=limit,
@@ -204,7 +204,7 @@ class Incident:
 
         Like `logs(match).patterns()`, which raises where there are no logs.
         """
-        from irkit.gathering import patterns_of
+        from irkit.looks.gather import patterns_of
 
         return patterns_of(self, self._several(service), match, self._window(window))
 
@@ -213,7 +213,7 @@ class Incident:
 
         A source that fails is a gap in the result, not an error.
         """
-        from irkit.gathering import deploys_of
+        from irkit.looks.gather import deploys_of
 
         back = Window(start=min(self.window.start, self.now - DEPLOYS_BACK), end=self.now)
         names = (service,) if service else self.affected
@@ -225,7 +225,7 @@ class Incident:
         Raises:
             LookFailed: no answer (a 5xx is an answer); NotFound: no such source.
         """
-        from irkit.questions import ask_http
+        from irkit.looks.ask import ask_http
 
         return ask_http(self.session, source, path)
 
@@ -247,7 +247,7 @@ class Incident:
 
     def healths(self) -> Healths:
         """What the health endpoints of all affected services say; no answer is a gap."""
-        from irkit.gathering import healths_of
+        from irkit.looks.gather import healths_of
 
         return healths_of(self)
 
@@ -256,7 +256,7 @@ class Incident:
 
         Each look that fails is a gap in the result.  `top` is false where nothing stands out.
         """
-        from irkit.gathering import suspects_of
+        from irkit.looks.gather import suspects_of
 
         self.named = suspects_of(self)
         return self.named
@@ -321,7 +321,7 @@ class Incident:
 
         `name` defaults to the signal that fired.  Without an applied act the result says so.
         """
-        from irkit.before_after import compare
+        from irkit.looks.before_after import compare
 
         return compare(self, name, service)
 
@@ -348,12 +348,12 @@ class Incident:
         return Timeline(self.events)
 
     def __repr__(self) -> str:
-        from irkit.card import sentence
+        from irkit.incident_card import sentence
 
         return sentence(self)
 
     def _repr_html_(self) -> str:
-        from irkit.card import card
+        from irkit.incident_card import card
 
         return card(self)
 

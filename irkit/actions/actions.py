@@ -13,11 +13,11 @@ from markupsafe import Markup
 
 from irkit import display
 from irkit.actions.shown import Outcome, Planned
+from irkit.diagnosis.suspects import NOTHING, NothingStandsOut, TopSuspect
 from irkit.errors import IrkitError, NeedsRunner, NotFound, Refused
 from irkit.model.action import Argument
 from irkit.model.incident import PlanState
 from irkit.session import Ask, Proposal
-from irkit.suspects import NOTHING, NothingStandsOut, TopSuspect
 
 if TYPE_CHECKING:
     from irkit.incident import Incident

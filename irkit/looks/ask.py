@@ -18,8 +18,8 @@ from irkit.text import one_line
 
 if TYPE_CHECKING:
     from irkit.deploys.deploys import Deploys
-    from irkit.health import HttpReply
     from irkit.logs.logs import Logs
+    from irkit.looks.health import HttpReply
     from irkit.metrics.metrics import Metrics
     from irkit.session import Briefing, Session
 
@@ -220,7 +220,7 @@ def ask_http(session: Session, source: str, path: str) -> HttpReply:
     Raises:
         LookFailed, NotFound: see `ask`.
     """
-    from irkit.health import HttpReply
+    from irkit.looks.health import HttpReply
 
     request = Request(source=source, op="get", arguments={"path": path})
     answer, reply = ask(session, request)

@@ -11,22 +11,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from irkit.errors import IrkitError
+from irkit.looks.ask import ask_deploys, ask_logs, ask_signal, gap_of
 from irkit.model.deploy import Deploy
 from irkit.model.finding import Gap
 from irkit.model.window import Window
-from irkit.questions import ask_deploys, ask_logs, ask_signal, gap_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from irkit.deploys.deploys import Deploys
-    from irkit.health import Healths
+    from irkit.diagnosis.suspects import Suspects
     from irkit.incident import Incident
     from irkit.logs.logs import Logs
     from irkit.logs.patterns import Patterns
+    from irkit.looks.health import Healths
     from irkit.metrics.metrics import Marked, Metrics
     from irkit.metrics.signals import Signals
-    from irkit.suspects import Suspects
 
 MOST_SERIES = 20
 LOG_LINES = 20_000
@@ -96,7 +96,7 @@ def patterns_of(inc: Incident, services: tuple[str, ...], match: str, window: Wi
 
 def healths_of(inc: Incident) -> Healths:
     """What the health endpoints of all affected services say."""
-    from irkit.health import Healths
+    from irkit.looks.health import Healths
 
     replies, gaps = [], []
     for service in inc.affected:
@@ -234,8 +234,8 @@ def _start(inc: Incident, signals: Signals) -> datetime:
 def suspects_of(inc: Incident) -> Suspects:
     """Look around, rank, and note the result in the record."""
     from irkit.diagnosis import diagnose
+    from irkit.diagnosis.suspects import Suspects
     from irkit.session import Note
-    from irkit.suspects import Suspects
 
     looked = look_around(inc)
     found = diagnose(looked)
