@@ -11,8 +11,7 @@ from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
 from irkit.errors import NotFound
-from runner.web.pages import logged_in
-from runner.web.site import Site, SiteOf
+from runner.web.site import Site, SiteOf, logged_in
 
 # An origin of its own (no allow-same-origin): scripts in it see no cookie and no page of ours.
 # Besides, nothing in it reaches any network; the file's own policy narrows scripts to its hashes.

@@ -12,8 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from irkit.errors import IrkitError, Refused
 from runner.web import edge, view
-from runner.web.pages import logged_in
-from runner.web.site import COOKIE, Site, SiteOf
+from runner.web.site import COOKIE, Site, SiteOf, logged_in
 
 LOOK_SECONDS = 0.5
 BEAT_SECONDS = 2.0

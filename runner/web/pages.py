@@ -1,189 +1,25 @@
-"""The pages: rendered here, complete without any script."""
+"""The list of incidents and the page of each: complete without any script."""
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import jinja2
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from irkit.errors import BadInput, IrkitError, Refused
 from irkit.model.incident import IncidentState, PlanState
-from irkit.text import one_line
 from runner.service import Runner
-from runner.web import assets, conduct, evidence, view
 from runner.web import card as cards
+from runner.web import conduct, evidence, view
 from runner.web.errors import error_of, status_of
-from runner.web.login import Session
-from runner.web.models import Error
-from runner.web.site import (
-    COOKIE,
-    Site,
-    SiteOf,
-    check_csrf,
-    client_of,
-    person_of_token,
-    session_of,
-    site_of,
-)
+from runner.web.site import Site, SiteOf, check_csrf, logged_in
 
-HERE = Path(__file__).parent
-PRE_COOKIE = "irkit-login"
 MOST_NOTE = 4000
 MOST_OLD = 50
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-
-
-class Pages:
-    """Renders templates; every value in them is escaped unless it is markup of our own."""
-
-    def __init__(self) -> None:
-        self.environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.environment.filters.update(
-            line=_line_of,
-            web=lambda url: url if str(url).startswith(("https://", "http://")) else "",
-            name=lambda principal: str(principal).removeprefix("person:"),
-        )
-        self.environment.globals.update(
-            SEVERITY=view.SEVERITY, STATE=view.STATE, stamp=view.stamp, since=view.since,
-            age=view.age, elapsed=view.elapsed, asset=assets.address,
-            form_id=lambda: secrets.token_urlsafe(12),
-        )  # fmt: skip
-
-    def page(
-        self, request: Request, template: str, status: int = 200, **values: Any
-    ) -> HTMLResponse:
-        """A whole page, for whoever is logged in."""
-        site = site_of(request)
-        session = session_of(request)
-        text = self.environment.get_template(template).render(
-            session=session, now=site.runner.clock.now(), **values
-        )
-        return HTMLResponse(text, status)
-
-    def problem(self, request: Request, status: int, error: Error) -> Response:
-        """The page of an error; who is not logged in is sent to log in, and comes back."""
-        if status == 401 and request.method == "GET":
-            if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-                # The cookie is strict: it does not come with a link from chat.  It does with this.
-                return self.page(request, "again.html")
-            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
-        return self.page(request, "problem.html", status, code=status, error=error)
-
-
-def _line_of(text: object, most: int = 400) -> str:
-    """Foreign text as one line; an arrow is one character, so that it never breaks in two."""
-    return one_line(str(text), most).replace(" -> ", " \N{RIGHTWARDS ARROW} ")
-
-
-def logged_in(request: Request) -> Session:
-    """The session of who is asking.
-
-    Raises:
-        Refused: nobody is logged in.
-    """
-    session = session_of(request)
-    if session is None:
-        raise Refused(
-            "you are not logged in", reason="unauthenticated", next="log in and do it again"
-        )
-    return session
-
-
-# -- logging in ---------------------------------------------------------------------------------
-
-
-@router.get("/login")
-def login_page(request: Request, site: SiteOf, once: str = "", next: str = "/") -> Response:
-    """The form; or, with a one-time token, straight in."""
-    if once:
-        cookie = site.login.trade(once)
-        if cookie is None:
-            return _login_form(
-                request, site, next, 401,
-                "This link was used already or is too old: log in with your token.",
-            )  # fmt: skip
-        return _entered(site, cookie, next)
-    return _login_form(request, site, next)
-
-
-@router.post("/login")
-def login(
-    request: Request,
-    site: SiteOf,
-    token: Annotated[str, Form(max_length=1000)] = "",
-    csrf: Annotated[str, Form(max_length=100)] = "",
-    next: Annotated[str, Form(max_length=2000)] = "/",
-) -> Response:
-    """Log in with one's own token."""
-    known = request.cookies.get(PRE_COOKIE, "")
-    if not known or not secrets.compare_digest(known.encode(), csrf.encode("utf-8", "replace")):
-        return _login_form(request, site, next, 403, "The form was old: send it again.")
-    try:
-        person = person_of_token(request, token)
-    except Refused as why:
-        answer = _login_form(request, site, next, status_of(why), str(why))
-        if why.reason == "too_fast":
-            answer.headers["Retry-After"] = str(site.login.wait(client_of(request)))
-        return answer
-    return _entered(site, site.login.open(person), next)
-
-
-@router.post("/logout")
-def logout(
-    request: Request, site: SiteOf, csrf: Annotated[str, Form(max_length=100)] = ""
-) -> Response:
-    """End the session."""
-    check_csrf(logged_in(request), csrf)
-    site.login.close(request.cookies.get(COOKIE, ""))
-    answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=site.secure)
-    return answer
-
-
-def _entered(site: Site, cookie: str, next: str) -> Response:
-    answer = RedirectResponse(_local(next), 303)
-    answer.set_cookie(
-        COOKIE,
-        cookie,
-        httponly=True,
-        samesite="strict",
-        secure=site.secure,
-        max_age=int(site.login.lasts.total_seconds()),
-    )
-    answer.delete_cookie(PRE_COOKIE, httponly=True, samesite="strict", secure=site.secure)
-    return answer
-
-
-def _login_form(
-    request: Request, site: Site, next: str, status: int = 200, error: str = ""
-) -> Response:
-    csrf = request.cookies.get(PRE_COOKIE) or secrets.token_urlsafe(24)
-    answer = site.pages.page(
-        request, "login.html", status, next=_local(next), csrf=csrf, error=error
-    )
-    answer.set_cookie(
-        PRE_COOKIE, csrf, httponly=True, samesite="strict", secure=site.secure, max_age=3600
-    )
-    return answer
-
-
-def _local(next: str) -> str:
-    """A path of our own to go on to; anything else is the list."""
-    plain = next.startswith("/") and not next.startswith(("//", "/\\"))
-    return next if plain and next.isprintable() else "/"
 
 
 # -- the list -----------------------------------------------------------------------------------

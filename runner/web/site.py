@@ -16,7 +16,7 @@ from runner.web.login import Login, Session
 if TYPE_CHECKING:
     from runner.web.hooks import Gate
     from runner.web.metrics import Metrics
-    from runner.web.pages import Pages
+    from runner.web.render import Pages
 
 COOKIE = "irkit"
 _bearer = HTTPBearer(
@@ -49,6 +49,20 @@ def site_of(request: Request) -> Site:
 def session_of(request: Request) -> Session | None:
     """The session that the request's cookie belongs to, or None."""
     return site_of(request).login.find(request.cookies.get(COOKIE, ""))
+
+
+def logged_in(request: Request) -> Session:
+    """The session of who is asking.
+
+    Raises:
+        Refused: nobody is logged in.
+    """
+    session = session_of(request)
+    if session is None:
+        raise Refused(
+            "you are not logged in", reason="unauthenticated", next="log in and do it again"
+        )
+    return session
 
 
 def client_of(request: Request) -> str:

@@ -19,7 +19,8 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 
-from runner.app import _Server, create_app
+from runner.app import create_app
+from runner.serve import _Uvicorn
 from runner.service import Runner
 from runner.web.login import Login
 
@@ -126,7 +127,7 @@ def served(app: FastAPI) -> Iterator[Served]:
         app, host="127.0.0.1", port=0, log_level="error", access_log=False, ws="none",
         timeout_graceful_shutdown=3,
     )  # fmt: skip
-    server = _Server(config, app.state.site)
+    server = _Uvicorn(config, app)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20

@@ -15,20 +15,21 @@ import pytest
 import scene
 
 from irkit.errors import IrkitError
-from runner.app import serve
-from runner.service import Runner
+from runner.serve import Server
 
 PROGRAM = textwrap.dedent(
     """
     import sys
     from pathlib import Path
     import scene
-    from runner.app import serve
+    from runner.serve import Server
 
-    runner = scene.runner_in(Path(sys.argv[1]))
+    anywhere = scene.CONFIG.replace("server: {", "server: {listen: '127.0.0.1:0', ")
+    runner = scene.runner_in(Path(sys.argv[1]), config=anywhere)
     scene.opened(runner)
-    serve(runner, host="127.0.0.1", port=0, person="person:ada",
-          announce=lambda where: print(where, flush=True))
+    server = Server(runner)
+    print(server.link("person:ada"), flush=True)
+    server.run()
     runner.close()
     print("closed", flush=True)
     """
@@ -65,8 +66,13 @@ def test_it_stops_when_told_even_with_pages_open(tmp_path: Path) -> None:
         process.wait()
 
 
-def test_a_port_in_use_is_said_in_words(runner: Runner) -> None:
+def test_a_port_in_use_is_said_in_words(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(IrkitError, match=f"cannot listen .*127.0.0.1:{port}"):
-            serve(runner, host="127.0.0.1", port=port)
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = scene.CONFIG.replace("server: {", f"server: {{listen: '{where}', ")
+        runner = scene.runner_in(tmp_path, config=config)
+        try:
+            with pytest.raises(IrkitError, match=f"cannot listen .address already.*: {where}"):
+                Server(runner)
+        finally:
+            runner.close()
