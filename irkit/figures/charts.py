@@ -10,7 +10,7 @@ import msgspec
 from irkit.figures.base import Figure, Table
 from irkit.figures.canvas import Canvas, fit, number, text_width
 from irkit.figures.panel import Frame
-from irkit.figures.scale import duration, nice_ticks, reading
+from irkit.figures.scale import FARTHEST, duration, nice_ticks, reading
 from irkit.figures.theme import SERIES
 
 MOST_BARS: Final = 40
@@ -268,9 +268,13 @@ class DotStrip(Figure, frozen=True, kw_only=True, tag="dots", omit_defaults=True
     this: float | None = None
     kind: Literal["duration"] = "duration"
 
+    def _good(self) -> list[float]:
+        return [v for v in self.values if 1e-3 <= v <= FARTHEST]
+
     def table(self) -> Table:
         """n, quartiles, median and this one."""
-        box = Box.of("", [v for v in self.values if v > 0]) if self.values else None
+        good = self._good()
+        box = Box.of("", good) if good else None
         mine = duration(self.this) if self.this is not None else "unknown"
         if box is None:
             return Table(head=("n", "this one"), rows=(("0", mine),))
@@ -280,7 +284,7 @@ class DotStrip(Figure, frozen=True, kw_only=True, tag="dots", omit_defaults=True
         )
 
     def _draw(self, canvas: Canvas, top: float) -> float:
-        good = [v for v in self.values if v > 0]
+        good = self._good()
         drawn = [*good, *([self.this] if self.this and self.this > 0 else [])]
         if not drawn:
             canvas.text((0, top + 14), "no earlier incident to compare with", "muted")

@@ -11,7 +11,16 @@ import msgspec
 from irkit.figures.base import Figure, Mark, Normal, Span, Table
 from irkit.figures.canvas import Canvas, wrap
 from irkit.figures.panel import Frame, draw_axis, draw_panel
-from irkit.figures.scale import as_floats, clock, decimate, ms, reading
+from irkit.figures.scale import (
+    FARTHEST,
+    LARGEST,
+    as_floats,
+    clock,
+    decimate,
+    ms,
+    ordered,
+    reading,
+)
 
 MOST_POINTS: Final = 1600
 Style = Literal["line", "points", "area"]
@@ -85,7 +94,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return [
             (x, y)
             for x, y in zip(self.x, self.y, strict=False)
-            if y is not None and -math.inf < y < math.inf and -math.inf < x < math.inf
+            if y is not None and -LARGEST <= y <= LARGEST and -FARTHEST <= x <= FARTHEST
         ]
 
 
@@ -117,30 +126,27 @@ class LineFigure(Figure, frozen=True, kw_only=True, tag="line", omit_defaults=Tr
 
     def extent(self) -> tuple[float, float]:
         """The x range: `span` where given, else that of the data and marks."""
-        if self.span:
-            return self._trimmed(self.span) if self.trim else self.span
+        least = 1000.0 if self.x_kind == "time" else 1e-6
         xs = [x for line in self.lines for x, _ in line.known()]
+        if self.span:
+            span = ordered(self.span, least)
+            return self._trimmed(span, xs) if self.trim else span
         xs += [edge for gap in self.gaps for edge in (gap.start, gap.end)]
         if self.x_kind == "number" or not xs:
-            xs += [m.at for m in self.marks if math.isfinite(m.at)]
+            xs += [m.at for m in self.marks]
         if not xs:
             return (0.0, 1.0)
         lo, hi = min(xs), max(xs)
-        return (
-            (lo, hi)
-            if hi > lo
-            else (lo - 30_000, hi + 30_000)
-            if self.x_kind == "time"
-            else (lo - 0.5, hi + 0.5)
+        return ordered(
+            (lo, hi), (60_000.0 if self.x_kind == "time" else 1.0) if lo == hi else least
         )
 
-    def _trimmed(self, span: tuple[float, float]) -> tuple[float, float]:
-        xs = [line.known() for line in self.lines]
-        edges = [p[i][0] for p in xs if p for i in (0, -1)]
-        if not edges or max(edges) - min(edges) > (span[1] - span[0]) / 4:
+    def _trimmed(self, span: tuple[float, float], xs: list[float]) -> tuple[float, float]:
+        if not xs or max(xs) - min(xs) > (span[1] - span[0]) / 4:
             return span
-        wide = max(max(edges) - min(edges), (span[1] - span[0]) / 200)
-        return (max(span[0], min(edges) - wide / 2), min(span[1], max(edges) + wide / 2))
+        wide = max(max(xs) - min(xs), (span[1] - span[0]) / 200)
+        lo, hi = max(span[0], min(xs) - wide / 2), min(span[1], max(xs) + wide / 2)
+        return ordered((lo, hi)) if lo < hi else span
 
     def table(self) -> Table:
         """Per series: count, first, last, smallest, median, largest, and when."""

@@ -10,7 +10,7 @@ import msgspec
 
 from irkit.figures.base import MARK_ROLES, Mark
 from irkit.figures.canvas import Canvas, fit, text_width
-from irkit.figures.scale import clock, nice_ticks, reading, stretches, time_ticks
+from irkit.figures.scale import LARGEST, clock, nice_ticks, reading, stretches, time_ticks
 from irkit.figures.theme import DASHES, SERIES
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def draw_panel(
         return bottom - (value - low) / (high - low) * PANEL
 
     if figure.normal:
-        a, b = py(min(figure.normal.high, high)), py(max(figure.normal.low, low))
+        ends = sorted(min(max(v, low), high) for v in (figure.normal.low, figure.normal.high))
+        a, b = py(ends[1]), py(ends[0])
         canvas.rect(
             frame.left,
             a,
@@ -100,7 +101,7 @@ def draw_panel(
     breaks = [(g.start, g.end) for g in figure.gaps]
     wide = max(1, min(len(lines), MOST_NAMED) / 2)
     buckets = max(int((frame.right - frame.left) / wide), 40)
-    ends: list[tuple[float, str, str]] = []
+    names: list[tuple[float, str, str]] = []
     for i, line in reversed(list(enumerate(lines))):
         named = i < MOST_NAMED
         role, dash = (SERIES[i], DASHES[i]) if named else ("control", "")
@@ -114,8 +115,8 @@ def draw_panel(
                 canvas.area(px, py_, py(max(low, 0)), role)
             canvas.curve(px, py_, role, width=1.75 if named else 1, dash=dash)
         if named and found:
-            ends.append((float(py(found[-1][1][-1])), line.name, role))
-    _draw_names(canvas, ends, frame, top, bottom, len(lines))
+            names.append((float(py(found[-1][1][-1])), line.name, role))
+    _draw_names(canvas, names, frame, top, bottom, len(lines))
     return bottom
 
 
@@ -130,7 +131,7 @@ def _ranked(figure: LineFigure) -> list[Line]:
 def _values(figure: LineFigure) -> list[float]:
     values = [y for line in figure.lines for _, y in line.known()]
     if figure.normal and values:
-        values += [figure.normal.low, figure.normal.high]
+        values += [min(max(v, -LARGEST), LARGEST) for v in (figure.normal.low, figure.normal.high)]
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 _SECOND = 1000.0
 _STEPS = [
@@ -39,9 +39,28 @@ _STEPS = [
 ]
 
 
+FARTHEST: Final = 1e15
+"""The largest x that is drawn: as milliseconds, some 30,000 years."""
+LARGEST: Final = 1e30
+"""The largest value that is drawn; what is beyond is taken for unknown."""
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_000
+
+
 def at(ms: float) -> datetime:
-    """The moment of an epoch-milliseconds value, aware, in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    """The moment of an epoch-milliseconds value, aware, in UTC, within what a calendar holds."""
+    return datetime.fromtimestamp(min(max(ms, _FIRST), _LAST) / 1000, UTC)
+
+
+def ordered(span: tuple[float, float], least: float = 1e-6) -> tuple[float, float]:
+    """A range from low to high that can be drawn: within limits, and not empty.
+
+    Example:
+        >>> ordered((5.0, 5.0), 2.0), ordered((9.0, 1e300))
+        ((4.0, 6.0), (9.0, 1000000000000000.0))
+    """
+    lo, hi = (min(max(v, -FARTHEST), FARTHEST) for v in sorted(span))
+    least = max(least, abs(lo) * 1e-12)
+    return (lo, hi) if hi - lo >= least else ((lo + hi - least) / 2, (lo + hi + least) / 2)
 
 
 def ms(moment: datetime) -> float:
@@ -80,8 +99,9 @@ def nice_ticks(lo: float, hi: float, most: int = 4) -> list[float]:
     """Round values that span `lo` to `hi`: the first is at or below, the last at or above."""
     if not (math.isfinite(lo) and math.isfinite(hi)):
         return [0.0, 1.0]
-    if hi <= lo:
-        pad = abs(lo) / 2 or 1.0
+    lo, hi = max(lo, -1e300), min(hi, 1e300)
+    if hi - lo <= abs(lo) * 1e-9:
+        pad = max(abs(lo) / 2, 1e-9) if lo else 1.0
         lo, hi = (0.0, lo + pad) if lo >= 0 else (lo - pad, 0.0)
     raw = (hi - lo) / most
     base = 10.0 ** math.floor(math.log10(raw))
@@ -204,7 +224,7 @@ def stretches(
     ys: Any = as_floats(y)
     size = min(len(xs), len(ys))
     xs, ys = xs[:size], ys[:size]
-    good = np.isfinite(xs) & np.isfinite(ys)
+    good = (np.abs(xs) <= FARTHEST) & (np.abs(ys) <= LARGEST)
     inside = (xs >= lo) & (xs <= hi)
     stretch = np.cumsum(~good)
     for start, end in breaks:

@@ -10,7 +10,7 @@ import msgspec
 from irkit.figures.base import Figure, Span, Table
 from irkit.figures.canvas import Canvas, fit, text_width
 from irkit.figures.panel import Frame, draw_axis
-from irkit.figures.scale import clock
+from irkit.figures.scale import clock, ordered
 
 Lane = Literal["Signals", "Changes", "Runs", "People", "Messages"]
 LANES: Final[tuple[Lane, ...]] = ("Signals", "Changes", "Runs", "People", "Messages")
@@ -76,13 +76,13 @@ class TimelineFigure(Figure, frozen=True, kw_only=True, tag="timeline", omit_def
     def extent(self) -> tuple[float, float]:
         """The x range: `span` where given, else that of everything drawn, with a margin."""
         if self.span:
-            return self.span
+            return ordered(self.span, 1000.0)
         edges = [t.at for t in self.ticks] + [t.end for t in self.ticks if t.end is not None]
         edges += [e for p in self.phases for e in (p.start, p.end)]
         if not edges:
             return (0.0, 60_000.0)
         pad = max((max(edges) - min(edges)) * 0.02, 15_000)
-        return (min(edges) - pad, max(edges) + pad)
+        return ordered((min(edges) - pad, max(edges) + pad), 1000.0)
 
     def table(self) -> Table:
         """Every tick: when, lane, what."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irkit.errors import BadInput
@@ -253,3 +253,41 @@ def test_relative_paths_do_not_drift(points):
     x, y = numbers[0] + sum(numbers[2::2]), numbers[1] + sum(numbers[3::2])
     assert x == pytest.approx(points[-1][0], abs=0.06)
     assert y == pytest.approx(points[-1][1], abs=0.06)
+
+
+any_number = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**18), 10**18).map(float),
+    st.sampled_from([0.0, 1e308, -1e308, 5e-324, 1.7e12, -0.0]),
+)  # fmt: skip
+spans = st.builds(Span, start=any_number, end=any_number, label=st.text(max_size=9))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(any_number, st.one_of(st.none(), any_number)), max_size=12),
+    st.lists(spans, max_size=3),
+    st.one_of(st.none(), st.tuples(any_number, any_number)),
+    st.sampled_from(["time", "number"]),
+    st.sampled_from(["line", "points", "area"]),
+    st.sampled_from(["", "ratio", "s", "bytes", "requests per fortnight"]),
+)
+def test_any_finite_figure_is_drawn_and_told(points, gaps, span, kind, style, unit):
+    line = Line(name="a", x=tuple(p[0] for p in points), y=tuple(p[1] for p in points),
+                style=style)  # fmt: skip
+    figure = LineFigure(
+        title="t", lines=(line,), gaps=tuple(gaps), span=span, x_kind=kind, unit=unit,
+        onset=gaps[0] if gaps else None,
+        marks=tuple(Mark(at=g.start, kind="deploy", label=g.label) for g in gaps),
+        normal=Normal(low=points[0][0], high=points[-1][0]) if points else None,
+    )  # fmt: skip
+    ticks = tuple(Tick(at=g.start, end=g.end, lane="Runs", glyph="run", label=g.label)
+                  for g in gaps)  # fmt: skip
+    for one in (figure, Panels(title="t", panels=(figure, figure)),
+                TimelineFigure(title="t", ticks=ticks, phases=tuple(gaps), span=span),
+                DotStrip(title="t", values=tuple(p[0] for p in points), this=1.0),
+                BarFigure(title="t", categories=("a",) * len(points), unit=unit, series=(
+                    Bars(name="b", values=tuple(p[1] for p in points)),))):  # fmt: skip
+        root = ET.fromstring(one.svg())
+        assert "nan" not in one.svg()
+        assert root.tag == f"{SVG}svg"
+        assert one.table().head
