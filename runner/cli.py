@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -118,4 +119,17 @@ def main(args: list[str] | None = None) -> Any:
         click.echo(f"error: {why}", err=True)
         sys.exit(why.exit_code)
     except BrokenPipeError:
+        # Whoever read has had enough; without this Python complains once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as why:
+        click.echo(f"error: {why.strerror or why}: {why.filename or 'unknown file'}", err=True)
+        sys.exit(1)
+    except Exception as why:  # the boundary: a defect of ours is one sentence too
+        if os.environ.get("IRKIT_DEBUG"):
+            raise
+        click.echo(
+            f"error: a defect in irkit ({type(why).__name__}: {why}). Please report it; "
+            "IRKIT_DEBUG=1 shows where it happened", err=True,
+        )  # fmt: skip
+        sys.exit(1)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import uvicorn
+from fastapi import FastAPI
 
 from irkit.errors import ConfigError, IrkitError
 from runner.app import create_app
@@ -15,6 +20,8 @@ from runner.service import Runner
 from runner.web.login import Login
 
 START_WITHIN = 20.0
+STOP_WITHIN = 10.0
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 
 
 def address(listen: str) -> tuple[str, int]:
@@ -24,7 +31,7 @@ def address(listen: str) -> tuple[str, int]:
         ConfigError: it is not an address and a port.
     """
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not port.isdecimal() or int(port) > 65535:
         raise ConfigError("not an address", on=f"server.listen: {listen!r}", next="use HOST:PORT")
     return host.strip("[]"), int(port)
 
@@ -36,38 +43,52 @@ def free_port() -> int:
 
 
 class Server:
-    """Serves a runner's hooks, API and pages; `login` hands out one-time links.
+    """Serves a runner's hooks, API and pages; `link` gives one-time logins.
+
+    It listens from the first moment on, and answers from `run`, or inside a `with` block.  `local`
+    is its address on this machine, `url` how people reach it.  Port 0 lets the system choose.
 
     Raises:
-        IrkitError: the address is in use or not ours.
+        ConfigError: `server.listen` is not an address.
+        IrkitError: something else listens there, or the address is not this machine's.
+
+    Example:
+        >>> with Server(runner) as server:                        # doctest: +SKIP
+        ...     print(server.link("person:oncall"))
     """
 
-    def __init__(self, runner: Runner) -> None:
-        self.runner, self.login = runner, Login(runner.clock)
+    def __init__(self, runner: Runner, *, login: Login | None = None) -> None:
+        self.login = login or Login(runner.clock)
         host, port = address(runner.config.server.listen)
-        try:
-            self._socket = socket.create_server((host, port), backlog=2048)
-        except OSError as why:
-            raise IrkitError(
-                f"cannot listen ({why.strerror})", on=runner.config.server.listen,
-                next="choose another server.listen, or stop what uses it",
-            ) from None  # fmt: skip
-        port = self._socket.getsockname()[1]
-        self.url = runner.config.server.url or f"http://{host}:{port}"
+        self._socket = _listening(host, port)
+        host, port = _ANYWHERE.get(host, host), self._socket.getsockname()[1]
+        self.local = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.url = runner.config.server.url.rstrip("/") or self.local
+        runner.runs.url = self.url  # what the cards in a notebook link to
+        self.app = create_app(runner, login=self.login)
+        # Addresses are not logged: the token of a one-time link is in one.
         config = uvicorn.Config(
-            create_app(runner, login=self.login), log_level="warning", access_log=False,
-            server_header=False, timeout_graceful_shutdown=2,
+            self.app, log_level="warning", access_log=False, server_header=False, ws="none",
+            timeout_graceful_shutdown=3, timeout_keep_alive=30,
         )  # fmt: skip
-        self._server = uvicorn.Server(config)
+        self._server = _Uvicorn(config, self.app)
         self._thread: threading.Thread | None = None
 
     def link(self, person: str) -> str:
-        """A link that logs `person` in once."""
+        """A link that logs `person` in, once."""
         return f"{self.url}/login?once={self.login.once(person)}"
 
     def run(self) -> None:
-        """Serve until interrupted (SIGINT or SIGTERM)."""
-        self._server.run(sockets=[self._socket])
+        """Serve until SIGINT or SIGTERM; then return, so that the caller closes the runner."""
+        with self._socket, _stopping_is_no_error():
+            self._server.run(sockets=[self._socket])
+
+    def close(self) -> None:
+        """Stop listening; harmless when it is done."""
+        self._server.should_exit = True
+        if self._thread:
+            self._thread.join(STOP_WITHIN)
+        self._socket.close()
 
     def __enter__(self) -> Server:
         self._thread = threading.Thread(target=self.run, name="http", daemon=True)
@@ -75,7 +96,10 @@ class Server:
         deadline = time.monotonic() + START_WITHIN
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise IrkitError("the HTTP server did not start", on=self.url)
+                self.close()
+                raise IrkitError(
+                    "the HTTP server did not start", on=self.local, next="look at its log"
+                )
             time.sleep(0.02)
         return self
 
@@ -85,7 +109,43 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.should_exit = True
-        if self._thread:
-            self._thread.join(5)
-        self._socket.close()
+        self.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells open streams to end before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.site.closing = True
+        await super().shutdown(sockets)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as why:
+        unknown = isinstance(why, socket.gaierror) or not why.errno
+        text = (why.strerror or str(why)) if unknown else os.strerror(why.errno)
+        raise IrkitError(
+            f"cannot listen ({text.lower()})", on=f"{host}:{port}",
+            next="stop what listens there, or set another server.listen",
+        ) from None  # fmt: skip
+
+
+@contextmanager
+def _stopping_is_no_error() -> Iterator[None]:
+    """The server raises the signal that stopped it once more when it has ended: it is spent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, known in before.items():
+            signal.signal(number, known)

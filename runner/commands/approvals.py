@@ -39,9 +39,7 @@ def approvals(ctx: click.Context, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask again after showing the plan.")
 @token_option
 @click.pass_context
-def approve(
-    ctx: click.Context, plan: str, note: str, yes: bool, token_file: Path | None
-) -> None:
+def approve(ctx: click.Context, plan: str, note: str, yes: bool, token_file: Path | None) -> None:
     """Show a plan and allow exactly what is shown; a plan that changes meanwhile is refused.
 
     \b

@@ -14,12 +14,14 @@ import msgspec
 
 from irkit.clock import SystemClock
 from irkit.config import Config, load
-from irkit.errors import AlreadyRunning, BadInput, IrkitError, Refused
+from irkit.errors import AlreadyRunning, BadInput, IrkitError, NotFound, Refused
 from irkit.model.incident import IncidentState
+from irkit.secret import Secret
 from runner.database import Database
 from runner.ledger import Ledger
 
 F = TypeVar("F", bound=Callable[..., Any])
+_ANSWERED: dict[int, type[IrkitError]] = {400: BadInput, 404: NotFound, 422: BadInput}
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -89,10 +91,10 @@ def token_of(token_file: Path | None) -> str:
     """The token of whoever sits here.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is none, or the file cannot be read.
     """
     if token_file:
-        return token_file.read_text(encoding="utf-8").strip()
+        return Secret(f"file:{token_file}").reveal().strip()
     token = os.environ.get("IRKIT_TOKEN", "")
     if not token:
         raise BadInput(
@@ -127,22 +129,37 @@ def _directly(config: Config, token: str, path: str, body: dict[str, Any]) -> An
 def _at_the_runner(config: Config, token: str, path: str, body: dict[str, Any]) -> Any:
     import httpx
 
-    place = config.storage_path / "server.json"
+    url = _where_it_serves(config)
     try:
-        url = json.loads(place.read_text())["url"]
         reply = httpx.post(
             f"{url}/api/v1{path}", json=body, headers={"Authorization": f"Bearer {token}"},
             timeout=15, trust_env=False,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, httpx.HTTPError) as why:
+        answer = reply.json()
+    except (ValueError, httpx.HTTPError) as why:
         raise IrkitError(
             f"the runner that holds the ledger does not answer ({type(why).__name__})",
-            on=str(config.storage_path), next="is it `irkit serve`, and is it well?",
+            on=url, next="look at what `irkit serve` prints",
         ) from None  # fmt: skip
-    answer = reply.json()
-    if reply.is_error:
-        raise Refused(
-            str(answer.get("what", reply.text)), reason=str(answer.get("reason", "refused")),
-            on=str(answer.get("on", "")), next=str(answer.get("next", "")),
-        )  # fmt: skip
-    return answer
+    if reply.is_success:
+        return answer
+    what, on, then = (str(answer.get(k, "")) for k in ("what", "on", "next"))
+    if answer.get("reason"):
+        raise Refused(what, reason=str(answer["reason"]), on=on, next=then)
+    raise _ANSWERED.get(reply.status_code, IrkitError)(what, on=on, next=then)
+
+
+def _where_it_serves(config: Config) -> str:
+    """The address of the process that holds the ledger; one left by a dead process is not used."""
+    storage = config.storage_path
+    try:
+        place = json.loads((storage / "server.json").read_text(encoding="utf-8"))
+        holder = (storage / "lock").read_text(encoding="utf-8").strip()
+        if str(place["process"]) == holder:
+            return str(place["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        holder = "unknown"
+    raise AlreadyRunning(
+        f"another irkit command (process {holder}) is busy in this folder, and it is not a server",
+        on=str(storage), next="try again when it has ended",
+    )  # fmt: skip

@@ -85,7 +85,10 @@ def _home(home: Path | None) -> Path:
 
 
 @click.command()
-@click.option("--home", type=click.Path(path_type=Path), default=Path("shop"), show_default=True)
+@click.option(
+    "--home", type=click.Path(path_type=Path), default=Path("shop"), show_default=True,
+    help="Where its releases, logs and deploy history go.",
+)  # fmt: skip
 @click.option("--seed", default=7, show_default=True, help="Seed of the load.")
 def shop(home: Path, seed: int) -> None:
     """Start the shop, a small real system to break, until Ctrl-C.

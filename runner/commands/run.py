@@ -37,7 +37,10 @@ from runner.solo import Solo
     help="The run's folder; default: a new one under the storage.",
 )  # fmt: skip
 @click.option(
-    "--read", "readable", type=click.Path(path_type=Path, exists=True), multiple=True,
+    "--read",
+    "readable",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
     help="A file or folder that the notebook may read; may be repeated.",
 )
 @click.pass_context
@@ -85,9 +88,7 @@ def replay(ctx: click.Context, incident: str) -> None:
     click.echo(f"evidence of {chosen.run} is intact: {chosen.looks} looks")
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = then / f"replay-{stamp}"
-    _execute(
-        config, then / "runbook.ipynb", folder, dict(chosen.parameters), then / "bundle", ()
-    )
+    _execute(config, then / "runbook.ipynb", folder, dict(chosen.parameters), then / "bundle", ())
 
 
 @click.command()
@@ -190,5 +191,3 @@ def _pair(text: str) -> tuple[str, object]:
     if not equals or not name:
         raise BadInput("not a parameter", on=text, next="write -p name=value")
     return name, value
-
-

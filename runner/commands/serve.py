@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
+from irkit.config import Config
 from irkit.errors import ConfigError
+from irkit.evidence.redact import secrets_in
 from runner.commands.common import config_of
 
 if TYPE_CHECKING:
@@ -22,15 +29,12 @@ if TYPE_CHECKING:
 @click.option("--person", default="", help="Whom the printed one-time link logs in.")
 @click.pass_context
 def serve(ctx: click.Context, listen: str, person: str) -> None:
-    """Receive alerts, run runbooks, ask for approvals, apply, verify: until Ctrl-C.
+    """Receive alerts, run runbooks, ask for approvals, apply, verify: until Ctrl-C or SIGTERM.
 
     \b
     Example:
       irkit -c irkit.yaml serve
     """
-    from runner.serve import Server
-    from runner.service import Runner
-
     config = config_of(ctx)
     if listen:
         server = config.server.model_copy(update={"listen": listen})
@@ -38,30 +42,84 @@ def serve(ctx: click.Context, listen: str, person: str) -> None:
     person = person or next(iter(config.people), "operator")
     if config.people and person not in config.people:
         raise ConfigError("nobody of that name", on=person, next="add them under people")
-    runner = Runner(config, url=config.server.url or f"http://{config.server.listen}")
-    place = config.storage_path / "server.json"
+    _secrets_are_there(config)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with _stopped_by(signal.SIGTERM):
+        _serve(config, person)
+    click.echo("stopped; what is owed is done by the next start")
+
+
+def _serve(config: Config, person: str) -> None:
+    from runner.serve import Server
+    from runner.service import Runner
+
+    runner = Runner(config)
     try:
-        server_ = Server(runner)
-        place.write_text(json.dumps({"url": server_.url}))
-        with runner:
-            _announce(runner, server_, person)
-            signal.signal(signal.SIGTERM, _interrupt)
-            server_.run()
+        server = Server(runner)
+        try:
+            with _place(config, server.local), runner:
+                _announce(runner, server, person)
+                server.run()
+        finally:
+            server.close()
     finally:
-        place.unlink(missing_ok=True)
         runner.close()
 
 
-def _announce(runner: Runner, server: Server, person: str) -> None:
-    hooks = ", ".join(f"{server.url}/hooks/{name}" for name in runner.intake.hooks) or "none"
-    click.echo(f"hooks:  {hooks}")
-    click.echo(f"pages:  {server.link(f'person:{person}')}  (once, as {person})")
-    missing = runner.confinement.missing
+def _secrets_are_there(config: Config) -> None:
+    """A secret that is missing is told now, and not when an alert comes.
+
+    Raises:
+        ConfigError: one line for each.
+    """
+    missing = []
+    sections = {"integrations": config.integrations, "people": config.people}
+    for section, entries in sections.items():
+        for name, entry in entries.items():
+            for secret in secrets_in(entry):
+                try:
+                    secret.reveal()
+                except ConfigError as why:
+                    missing.append(f"{config.file.name}: {section}.{name}: {why}")
     if missing:
-        click.echo(f"runs are not fully confined: {'; '.join(missing)}", err=True)
-    open_ones = sum(s.state != "resolved" for s in runner.ledger.states())
-    click.echo(f"ledger: {runner.storage}, {open_ones} open incidents")
+        raise ConfigError("\n".join(missing))
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _place(config: Config, url: str) -> Iterator[Path]:
+    """Say in the storage where this process is reached, for the commands that act in it."""
+    place = config.storage_path / "server.json"
+    place.write_text(json.dumps({"url": url, "process": os.getpid()}), encoding="utf-8")
+    try:
+        yield place
+    finally:
+        place.unlink(missing_ok=True)
+
+
+@contextmanager
+def _stopped_by(number: signal.Signals) -> Iterator[None]:
+    """While nothing serves yet, or no more, this signal interrupts as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _announce(runner: Runner, server: Server, person: str) -> None:
+    hooks = [f"{server.url}/hooks/{name}" for name in runner.intake.hooks]
+    missing = runner.confinement.missing
+    states = runner.ledger.states()
+    open_ones = sum(s.state != "resolved" for s in states)
+    rows = [
+        *(("hook", hook) for hook in hooks or ["none: add one under integrations"]),
+        ("pages", f"{server.link(f'person:{person}')}  (works once, as {person})"),
+        ("ledger", f"{runner.storage}: {len(states)} incidents, {open_ones} open"),
+        ("confined", f"not fully: {'; '.join(missing)}" if missing else "yes"),
+    ]
+    for name, text in rows:
+        click.echo(f"{name:<10}{text}")

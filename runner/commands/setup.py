@@ -183,5 +183,3 @@ def _probes(config: Config) -> list[str]:
         except (LookFailed, ConfigError) as why:
             failed.append(f"integrations.{name}: {why}")
     return failed
-
-

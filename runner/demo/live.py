@@ -51,7 +51,7 @@ def live(home: Path, narrator: Narrator, *, approve: str, seed: int = 7) -> dict
                 home, prometheus=seen.prometheus_url, ports=shop.ports,
                 listen=f"127.0.0.1:{port}", shop=shop_home,
             )  # fmt: skip
-            runner = Runner(config, url=f"http://127.0.0.1:{port}")
+            runner = Runner(config)
             runner.ledger.listen(narrator.events)
             with runner, Server(runner) as server:
                 narrator.say(
