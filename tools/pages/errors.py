@@ -38,6 +38,7 @@ REASONS = {
     "same_person": "Who asks does not approve.",
     "too_fast": "Too many wrong tokens; wait.",
     "too_large": "The body is larger than is read here.",
+    "too_slow": "The body came so slowly that it was given up; send it again.",
     "too_many_words": "The run proposed, said or noted more than a run may.",
     "unauthenticated": "No credential, or one that is nobody's.",
 }
