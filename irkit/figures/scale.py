@@ -100,7 +100,7 @@ def nice_ticks(lo: float, hi: float, most: int = 4) -> list[float]:
     if not (math.isfinite(lo) and math.isfinite(hi)):
         return [0.0, 1.0]
     lo, hi = max(lo, -1e300), min(hi, 1e300)
-    if hi - lo <= abs(lo) * 1e-9:
+    if hi - lo <= max(abs(lo) * 1e-9, 1e-300):
         pad = max(abs(lo) / 2, 1e-9) if lo else 1.0
         lo, hi = (0.0, lo + pad) if lo >= 0 else (lo - pad, 0.0)
     raw = (hi - lo) / most

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import nbformat
@@ -30,8 +31,11 @@ def stream(text):
 def test_the_markdown_is_the_golden_one():
     told = sample_facts()
     made = to_markdown(assemble(sample_notebook(), told), told)
-    # To renew: write `made` there and read the difference before committing it.
-    assert made == (GOLDEN / "postmortem.md").read_text(encoding="utf-8")
+    assert f"`{told.seal.head}`" in made
+    # Hashes follow the model's canonical form, which may grow; all else is compared to the letter.
+    # To renew: write `bare` there and read the difference before committing it.
+    bare = re.sub(r"`[0-9a-f]{12,64}`", "`HASH`", made)
+    assert bare == (GOLDEN / "postmortem.md").read_text(encoding="utf-8")
 
 
 def test_export_writes_files_with_their_sums_and_repeats(tmp_path):
