@@ -61,6 +61,7 @@ class Card(Value, frozen=True, kw_only=True):
     bounds: tuple[str, ...]
     hash: str
     typed: str
+    needed: int
     can_decide: bool
     why_not: str
     receipt: tuple[str, ...]
@@ -116,6 +117,7 @@ def card(
         asked=", ".join(plan.approvers) or "any person who did not ask for it",
         bounds=plan.bounds,
         hash=plan.hash,
+        needed=plan.approvals_needed,
         typed=plan.target if plan.approvals_needed > 1 else "",
         can_decide=waiting and plan.policy == "approve" and refusal is None,
         why_not=_why_not(known, person, refusal) if waiting else "",

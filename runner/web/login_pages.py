@@ -9,7 +9,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from irkit.errors import Refused
-from runner.web.errors import status_of
+from runner.web.errors import error_of, status_of
+from runner.web.models import Error
 from runner.web.site import (
     COOKIE,
     Site,
@@ -32,7 +33,7 @@ def login_page(request: Request, site: SiteOf, once: str = "", next: str = "/") 
         if cookie is None:
             return _login_form(
                 request, site, next, 401,
-                "This link was used already or is too old: log in with your token.",
+                Error(what="this link was used already or is old", next="log in with your token"),
             )  # fmt: skip
         return _entered(site, cookie, next)
     return _login_form(request, site, next)
@@ -49,11 +50,13 @@ def login(
     """Log in with one's own token."""
     known = request.cookies.get(PRE_COOKIE, "")
     if not known or not secrets.compare_digest(known.encode(), csrf.encode("utf-8", "replace")):
-        return _login_form(request, site, next, 403, "The form was old: send it again.")
+        return _login_form(
+            request, site, next, 403, Error(what="the form was old", next="send it again")
+        )
     try:
         person = person_of_token(request, token)
     except Refused as why:
-        answer = _login_form(request, site, next, status_of(why), str(why))
+        answer = _login_form(request, site, next, status_of(why), error_of(why))
         if why.reason == "too_fast":
             answer.headers["Retry-After"] = str(site.login.wait(client_of(request)))
         return answer
@@ -87,7 +90,7 @@ def _entered(site: Site, cookie: str, next: str) -> Response:
 
 
 def _login_form(
-    request: Request, site: Site, next: str, status: int = 200, error: str = ""
+    request: Request, site: Site, next: str, status: int = 200, error: Error | None = None
 ) -> Response:
     csrf = request.cookies.get(PRE_COOKIE) or secrets.token_urlsafe(24)
     answer = site.pages.page(

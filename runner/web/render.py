@@ -30,6 +30,7 @@ class Pages:
         )
         self.environment.filters.update(
             line=_line_of,
+            told=_told,
             web=lambda url: url if str(url).startswith(("https://", "http://")) else "",
             name=lambda principal: str(principal).removeprefix("person:"),
         )
@@ -59,6 +60,13 @@ class Pages:
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(here, safe='')}", 303)
         return self.page(request, "problem.html", status, code=status, error=error)
+
+
+def _told(error: Error) -> str:
+    """An error as sentences: what, on what; what next."""
+    what = f"{error.what}: {error.on}" if error.on else error.what
+    parts = (one_line(part).rstrip(".") for part in (what, error.next) if part)
+    return " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)
 
 
 def _line_of(text: object, most: int = 400) -> str:

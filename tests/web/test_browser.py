@@ -154,7 +154,7 @@ def test_logging_in_with_a_token_leads_to_where_one_was_going(
     page.goto(f"{served.url}/incidents/{incident}")
     page.get_by_label("Token").fill("wrong")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("alert")).to_contain_text("the token is nobody's")
+    expect(page.get_by_role("alert")).to_contain_text("The token is nobody's")
     page.get_by_label("Token").fill(scene.TOKENS["eve"])
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("h1")).to_contain_text("30 % of checkouts fail")

@@ -234,7 +234,7 @@ def test_what_was_typed_is_kept_where_it_was_refused(browser: Browser, runner: R
     answer = ada.post(f"/incidents/{incident}/note", data=data)
     assert answer.status_code == 400
     assert long in answer.text
-    assert "at most 4000" in answer.text
+    assert "At most 4000" in answer.text
     answer = ada.post(f"/incidents/{incident}/note", data=data | {"text": "short"})
     assert answer.status_code == 303
 
@@ -247,7 +247,7 @@ def test_resolving_by_hand_says_why_and_happens_once(browser: Browser, runner: R
     assert runner.ledger.state(incident).state == "resolved"
     again = ada.post(f"/incidents/{incident}/resolve", data=data)
     assert again.status_code == 409
-    assert "the incident is over" in again.text
+    assert "The incident is over" in again.text
 
 
 # -- deciding -----------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def test_a_plan_that_changed_must_be_read_again(browser: Browser, runner: Runner
     plan = scene.planned(runner, incident)
     answer = _decide(browser("ada"), plan.id, "0" * 64, "approve", note="my words")
     assert answer.status_code == 409
-    assert "the plan is not the one you read" in answer.text
+    assert "The plan is not the one you read" in answer.text
     assert "my words" in answer.text
     assert runner.broker.known(incident, plan.id).decisions == ()
 
