@@ -90,9 +90,15 @@ def view_of_ours(figure: Figure, *, live: bool) -> FigureView:
 def view(figure: Figure, *, packed: str = "") -> FigureView:
     """The view of a figure of ours."""
     caption = [figure.source, figure.query, figure.evidence and f"evidence {figure.evidence}"]
+    try:
+        wide, narrow, note = figure.svg(), figure.svg(width=NARROW), ""
+    except (ArithmeticError, LookupError, ValueError) as why:
+        # Boundary: figures come from notebooks, and one that is odd must not cost the report.
+        wide = narrow = ""
+        note = f"This figure could not be drawn ({type(why).__name__}); its data stand below."
     return FigureView(
         title=figure.title or "figure", caption=" · ".join(c for c in caption if c),
-        wide=figure.svg(), narrow=figure.svg(width=NARROW), table=figure.table(), packed=packed,
+        wide=wide, narrow=narrow, note=note, table=figure.table(), packed=packed,
     )  # fmt: skip
 
 
