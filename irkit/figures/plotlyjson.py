@@ -133,7 +133,7 @@ def moments(items: list[Any]) -> Any:
     """
     import numpy as np
 
-    if len(items) > 64 and all(isinstance(v, str) for v in items):
+    if len(items) > 64 and set(map(type, items)) == {str}:
         lines = "\n".join(items) + "\n"
         zone = next((z for z in ("Z", "+00:00") if items[0].endswith(z)), "")
         if re.fullmatch(f"(?:{_FORM}{re.escape(zone)}\n)+", lines):
