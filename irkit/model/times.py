@@ -66,6 +66,9 @@ def four_times(state: IncidentState) -> tuple[Span, Span, Span, Span]:
 def _span(
     name: str, definition: str, start: datetime | None, end: datetime | None, unknown: str
 ) -> Span:
+    if start and end and end < start:
+        # Two clocks, two truths: a time below zero helps nobody.
+        end, unknown = None, "it would end before it began: the clocks disagree"
     known = start is not None and end is not None
     return Span(
         name=name, definition=definition, start=start, end=end, unknown="" if known else unknown

@@ -9,7 +9,7 @@ from irkit.errors import BadQuery
 from irkit.model.base import Value, utc
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdw])")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -26,7 +26,10 @@ def parse_duration(text: str) -> timedelta:
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadQuery("not a duration", on=repr(text), next="write it like 90m, 1h30m or 15s")
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except OverflowError:
+        raise BadQuery("too long a time", on=repr(text[:40]), next="write it like 90m") from None
 
 
 def format_duration(span: timedelta) -> str:
@@ -62,7 +65,10 @@ def parse_time(text: str, *, now: datetime) -> datetime:
     """
     text = text.strip()
     if _PART.match(text) and not re.match(r"\d{4}-", text):
-        return now - parse_duration(text)
+        try:
+            return now - parse_duration(text)
+        except OverflowError:
+            raise BadQuery("too long ago", on=repr(text), next="write it like 90m") from None
     try:
         return utc(parse_rfc3339(text))
     except ValueError:
