@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 import scene
 import uvicorn
+from clients import Client, Served
 from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 
@@ -23,47 +19,6 @@ from runner.app import create_app
 from runner.serve import _Uvicorn
 from runner.service import Runner
 from runner.web.login import Login
-
-BASE = "http://127.0.0.1:8400"
-
-
-class Client:
-    """Asks the application in process, one request at a time, and keeps cookies as a browser."""
-
-    def __init__(self, app: FastAPI, **headers: str) -> None:
-        self.app, self.headers, self.cookies = app, headers, httpx.Cookies()
-
-    def request(self, method: str, path: str, **given: Any) -> httpx.Response:
-        """One request; redirects are not followed."""
-
-        async def go() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(
-                transport=transport, base_url=BASE, cookies=self.cookies
-            ) as client:
-                headers = self.headers | given.pop("headers", {})
-                answer = await client.request(method, path, headers=headers, **given)
-                self.cookies.update(client.cookies)
-                return answer
-
-        # In a thread of its own: where a browser is open, this one has a loop already.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(asyncio.run, go()).result()
-
-    def get(self, path: str, **given: Any) -> httpx.Response:
-        """GET."""
-        return self.request("GET", path, **given)
-
-    def post(self, path: str, **given: Any) -> httpx.Response:
-        """POST."""
-        return self.request("POST", path, **given)
-
-    @property
-    def csrf(self) -> str:
-        """The token that forms of this session carry."""
-        session = self.app.state.site.login.find(self.cookies.get("irkit") or "")
-        assert session
-        return str(session.csrf)
 
 
 @pytest.fixture
@@ -110,14 +65,6 @@ def browser(app: FastAPI, login: Login) -> Callable[[str], Client]:
 def program(app: FastAPI) -> Callable[[str], Client]:
     """Gives a client that shows a person's token."""
     return lambda name: Client(app, authorization=f"Bearer {scene.TOKENS[name]}")
-
-
-@dataclass
-class Served:
-    """The application behind a real port."""
-
-    url: str
-    stop: Callable[[], None]
 
 
 @pytest.fixture

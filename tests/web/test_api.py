@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import scene
 import schemathesis
-from conftest import Client
+from clients import Client
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import scene
-from conftest import Served
+from clients import Served
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect
 

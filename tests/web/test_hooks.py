@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import scene
-from conftest import Client
+from clients import Client
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import scene
-from conftest import Client
+from clients import Client
 
 from irkit.clock import SetClock
 from irkit.errors import BadInput

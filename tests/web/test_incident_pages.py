@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 import scene
-from conftest import Client
+from clients import Client
 
 from irkit.clock import SetClock
 from irkit.model import event as ev
