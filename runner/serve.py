@@ -129,8 +129,8 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as why:
-        unknown = isinstance(why, socket.gaierror) or not why.errno
-        text = (why.strerror or str(why)) if unknown else os.strerror(why.errno)
+        known = why.errno if not isinstance(why, socket.gaierror) else None
+        text = os.strerror(known) if known else (why.strerror or str(why))
         raise IrkitError(
             f"cannot listen ({text.lower()})", on=f"{host}:{port}",
             next="stop what listens there, or set another server.listen",
