@@ -108,7 +108,12 @@ class Exports:
             self.ledger.events(incident),
             as_of=self.clock.now(),
             looks=self._looks(state),
-            seal=Seal(head=verdict.head, verified=verdict.intact, problems=verdict.broken),
+            seal=Seal(
+                head=verdict.head,
+                verified=verdict.intact,
+                problems=verdict.broken,
+                signed_by=self.ledger.signer,
+            ),
             past=[_past(s, state) for s in self.ledger.states() if s.id != incident],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -109,6 +110,14 @@ class Ledger:
         if row is None:
             raise NotFound("no such incident", on=incident, next="list them with: irkit incidents")
         return Head(incident=row.incident, seq=row.seq, hash=row.hash, signature=row.signature)
+
+    @property
+    def signer(self) -> str:
+        """The fingerprint of the key that signs heads, such as `ed25519:9f2c1e7d60b4a5c3`."""
+        raw = self._signing.public_key().public_bytes(
+            serialization.Encoding.Raw, serialization.PublicFormat.Raw
+        )
+        return f"ed25519:{hashlib.sha256(raw).hexdigest()[:16]}"
 
     # -- appending ------------------------------------------------------------------------------
 
