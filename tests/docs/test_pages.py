@@ -62,6 +62,14 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     assert not dead
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_named)
+def test_files_that_are_named_exist(page: Path) -> None:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:irkit|runner|tests|tools|templates)/[\w./*-]+)`", text)
+    base = page.parent if "init" in page.parts else ROOT  # what init copies speaks of itself
+    assert not [name for name in named if not list(base.glob(name.rstrip("/")))]
+
+
 def _snippets() -> Iterator[tuple[str, str, str]]:
     for page in PAGES:
         for number, found in enumerate(_FENCE.finditer(page.read_text(encoding="utf-8")), 1):

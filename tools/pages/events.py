@@ -23,7 +23,7 @@ def page() -> str:
         "# Events",
         "The ledger of an incident is a list of these events, each chained to the one before by"
         " SHA-256 and never changed. Everything that is shown about an incident is computed from"
-        " them. Why these kinds: [ADR 1](adr/README.md).",
+        " them. Why these kinds: [ADR 1](adr/0001-event-kinds.md).",
         "Each event has `incident`, `seq` (1, 2, 3, ...), `key` (unique within the incident;"
         " appending the same key twice stores it once), `at` (when it happened), `recorded` (when"
         " it was stored; both UTC), `by` (`person:NAME`, `run:ID`, `hook:NAME` or `system`), the"
