@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+_GUARD = timedelta(minutes=5)
 _MOST = 3.0  # a rate that grew twentyfold says no more than one that grew a hundredfold
 
 
@@ -48,18 +50,23 @@ def split_rows(
 
     A column `phase` with the values `normal` and `incident`, where there is one, says which rows
     were sampled from a quiet time (which may lie after the incident); otherwise time decides.
-    `first` is when the incident begins; rows stand for the `bin_seconds` after their time.
+    `first` is when the incident begins; rows stand for the `bin_seconds` after their time.  The
+    minutes right before `first` (a fifth of the time before, at the most five minutes) belong to
+    neither: the alert may have been late.
     """
     import pandas as pd
 
     during = table["time"] > first - pd.Timedelta(seconds=bin_seconds)
+    earliest = table["time"].min()
+    doubtful = first - min(_GUARD, (first - earliest) / 5)
+    before = table["time"] <= doubtful - pd.Timedelta(seconds=bin_seconds)
     if "phase" in table:
         quiet = table["phase"] == "normal"
-        inside = during & ~quiet
-        if not inside.any():
-            inside = ~quiet
-        return table[~inside], table[inside]
-    return table[~during], table[during]
+        during &= ~quiet
+        before = quiet | (before & ~during)
+        if not during.any():
+            during = ~quiet
+    return table[before], table[during]
 
 
 def bin_width(times: pd.Series) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from irkit.diagnosis.inputs import Inputs
 from irkit.diagnosis.kinds import KINDS, kind_of
 from irkit.diagnosis.moves import Moves, measure
+from irkit.diagnosis.novelty import contrast, novelty
 from irkit.diagnosis.spans import SpanEvidence, read_spans
 from irkit.diagnosis.together import how_closely
 from irkit.diagnosis.words import Pattern, read_words
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 _NEAR, _FAR = 0.9, 0.5  # a callee's sign explains its caller's at 90 % of it, and not at 50 %
 _SHARED = ("errors", "latency", "follows", "bad_lines", "lost_lines", "flow", "own")
 FEATURES = (
-    *KINDS, "gone", "follows", "follows_alone", "gap", "waits", "own", "flow", "bad_lines", "new_lines",
-    "lost_lines", "early", *(f"{name}_below" for name in _SHARED), "alerting", "alerting_alone",
+    *KINDS, "gone", "follows", "follows_alone", "gap", "waits", "own", "flow", "bad_lines",
+    "new_lines", "lost_lines", "early", *(f"{name}_below" for name in _SHARED), "alerting", "alerting_alone",
 )  # fmt: skip
 
 
@@ -37,7 +38,8 @@ class Signs:
     spans: Mapping[str, SpanEvidence]
     patterns: Sequence[Pattern]
     callees: Mapping[str, frozenset[str]]
-    weighted: np.ndarray = field(repr=False)
+    weighted: np.ndarray
+    novelty: float
 
 
 def read_signs(given: Inputs) -> Signs:
@@ -60,7 +62,7 @@ def read_signs(given: Inputs) -> Signs:
     size = np.log1p(np.abs(moves.sigmas))
     follows = how_closely(moves, labels, target)
     table = {name: np.zeros(len(names)) for name in FEATURES}
-    weighted = _contrast(size, labels)
+    weighted = contrast(size, labels)
     for column, (service, metric) in enumerate(labels):
         kind = kind_of(metric)
         row = place[service]
@@ -99,21 +101,8 @@ def read_signs(given: Inputs) -> Signs:
         patterns=patterns,
         callees=callees,
         weighted=weighted,
+        novelty=novelty(moves, labels, weighted),
     )
-
-
-def _contrast(size: np.ndarray, labels: Sequence[tuple[str, str]]) -> np.ndarray:
-    """Movement beyond what the same metric does on the typical service (more load moves all)."""
-    import numpy as np
-
-    shared: dict[str, list[int]] = {}
-    for column, (_, metric) in enumerate(labels):
-        shared.setdefault(metric, []).append(column)
-    contrast = size.copy()
-    for places in shared.values():
-        if len(places) >= 5:
-            contrast[places] -= np.median(size[places])
-    return np.maximum(contrast, 0.0)
 
 
 def _first_movers(early: np.ndarray, moves: Moves, size: np.ndarray, rows: list[int]) -> None:

@@ -69,7 +69,8 @@ def measure(metrics: pd.DataFrame, start: pd.Timestamp, names: list[str]) -> Mov
     before, spread = _level_and_spread(values, smooth, max(at - late, min(at, 3)), width, names)
     with np.errstate(invalid="ignore"):
         scores = np.nan_to_num((smooth - before) / spread)
-    first = _first_row(scores, at, late, width)
+        now = np.nan_to_num((values[at] - before) / spread)
+    first = _first_row(scores, now, at, late, width)
     if first > at - late:  # the alert is in time: all that came before is normal
         before, spread = _level_and_spread(values, smooth, max(first, min(at, 3)), width, names)
         with np.errstate(invalid="ignore"):
@@ -194,11 +195,12 @@ def _peers(spread: np.ndarray, names: list[str]) -> np.ndarray:
     return peers
 
 
-def _first_row(scores: np.ndarray, at: int, late: int, width: int) -> int:
+def _first_row(scores: np.ndarray, now: np.ndarray, at: int, late: int, width: int) -> int:
     """The row from which the incident is looked at: `at`, or earlier if the alert came late.
 
     The height of the few largest scores is followed backwards from `at`, as long as it stands out
-    from what it was before.
+    from what it was before.  What is over at `at` (`now` are that row's scores) is another matter:
+    an alert fires while something is wrong.
     """
     import numpy as np
 
@@ -215,4 +217,7 @@ def _first_row(scores: np.ndarray, at: int, late: int, width: int) -> int:
     first = at
     while first > at - late and profile[first - 1] > 1.15 * limit:
         first -= 1
-    return first
+    peak = first + int(profile[first : at + 1].argmax())
+    movers = np.argsort(-size[peak], kind="stable")[:largest]
+    still = np.log1p(np.abs(now[movers])).mean()
+    return first if still > 0.6 * size[peak, movers].mean() else at
