@@ -18,7 +18,7 @@ from irkit.model.route import Route
 class IntegrationConfig(Section):
     """What every integration's config has; the rest depends on its `type`."""
 
-    type: str = Field(description="Which integration this is; a wrong type is answered with the list.")
+    type: str = Field(description="Which integration this is; a wrong one gets the list.")
     timeout: Duration = Field(
         timedelta(seconds=10), description="How long one call may take before it counts as failed."
     )
@@ -74,7 +74,7 @@ class RouteConfig(Section):
     name: str = Field("", description="What the route is called in explanations.")
     match: Matchers = Field((), description="Conditions on the alert's labels; empty matches all.")
     runbook: str = Field(
-        "general-triage", description="The name of a runbook in `runs.notebooks`, or a shipped one's."
+        "general-triage", description="A runbook in `runs.notebooks`, or a shipped one's name."
     )
     parameters: dict[str, str | int | float | bool] = Field(
         {}, description="Parameters for the runbook."
