@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from irkit.clock import Clock
 from irkit.evidence.bundle import Bundle
 from irkit.evidence.redact import Redactor
@@ -18,6 +16,7 @@ from irkit.model.principal import SYSTEM
 from irkit.postmortem import Past, PostmortemFacts, Seal, assemble, facts
 from runner.decide import Effect
 from runner.ledger import Ledger
+from runner.nbfile import nbformat
 
 
 class Exports:
@@ -86,9 +85,9 @@ class Exports:
         folder = self.folder(incident)
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / "postmortem.ipynb"
-        previous = nbformat.read(target, as_version=4) if target.exists() else None
+        previous = nbformat().read(target, as_version=4) if target.exists() else None
         notebook = assemble(self._notebook(state), told, previous=previous)
-        _write(target, nbformat.writes(notebook))
+        _write(target, nbformat().writes(notebook))
         made = export(
             target,
             told,
@@ -122,8 +121,8 @@ class Exports:
         chosen = _chosen(state)
         path = self._path(chosen) if chosen else None
         if path is None or not path.exists():
-            return nbformat.v4.new_notebook()
-        return nbformat.read(path, as_version=4)
+            return nbformat().v4.new_notebook()
+        return nbformat().read(path, as_version=4)
 
     def _before(self, state: IncidentState) -> Path | None:
         """The notebook of the first run, where another run is the chosen one."""

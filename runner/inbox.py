@@ -63,8 +63,8 @@ class Inbox:
         self._thread.join()
 
     def waiting(self) -> tuple[Delivery, ...]:
-        """Deliveries that are not triaged yet, oldest first."""
-        return self._select(db.deliveries.c.state == "new")
+        """Deliveries that are not triaged yet, oldest first, so many as are triaged in one go."""
+        return self._select(db.deliveries.c.state == "new", most=_MOST_IN_ONE_COMMIT)
 
     def backlog(self) -> int:
         """How many deliveries are not triaged yet; reads none of their bodies."""
@@ -105,8 +105,10 @@ class Inbox:
             .values(state=state, incidents=" ".join(incidents), error=error)
         )
 
-    def _select(self, condition: sa.ColumnElement[bool]) -> tuple[Delivery, ...]:
-        query = sa.select(db.deliveries).where(condition).order_by(db.deliveries.c.id)
+    def _select(
+        self, condition: sa.ColumnElement[bool], most: int | None = None
+    ) -> tuple[Delivery, ...]:
+        query = sa.select(db.deliveries).where(condition).order_by(db.deliveries.c.id).limit(most)
         with self.database.read() as connection:
             return tuple(
                 Delivery(

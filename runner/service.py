@@ -153,7 +153,7 @@ class Runner:
 
     def idle(self) -> bool:
         """Whether nothing waits, nothing is under way and nothing is due."""
-        return not self.inbox.waiting() and self.effects.idle()
+        return not self.inbox.backlog() and self.effects.idle()
 
     # -- what people do -------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Runner:
 
     def acknowledge(self, incident: str, person: str, note: str = "") -> None:
         """Take the incident; the first person to do so is recorded as the one who has it."""
-        self._write(incident, person, ev.Acknowledged(note=note), "ack")
+        self._write(incident, person, ev.Acknowledged(note=self.redactor.text(note)), "ack")
 
     def note(self, incident: str, person: str, text: str) -> None:
         """Write a remark into the record."""
@@ -171,7 +171,8 @@ class Runner:
 
     def resolve(self, incident: str, person: str, why: str) -> None:
         """Close the incident by hand, whatever its alerts say."""
-        self._write(incident, person, ev.IncidentResolved(why=why or "resolved by hand"), "closed")
+        text = self.redactor.text(why) or "resolved by hand"
+        self._write(incident, person, ev.IncidentResolved(why=text), "closed")
 
     def decide(
         self, plan: str, person: str, *, allow: bool, plan_hash: str, note: str = ""

@@ -220,15 +220,18 @@ def _symptom(inc: Incident, signals: Signals) -> datetime | None:
 
 
 def _start(inc: Incident, signals: Signals) -> datetime:
-    """When the incident was noticed: the first alert's start, else the first signal's onset.
+    """When the trouble began: the onset of the signal that fired, else the first alert's start.
 
-    Where nothing moved and nothing fires, the last quarter of the window is compared with the rest.
+    An alert is late by what its rule waits for, and lines logged in between would count as usual.
+    Without an alert it is the first signal's onset; where nothing moved either, the last quarter of
+    the window is compared with the rest.
     """
     state = inc.state
     starts = [a.alert.starts_at for a in state.alerts.values()] if state else []
+    symptom = _symptom(inc, signals)
     onsets = [] if starts else [o.time for o in signals.onsets() if o.time]
     quarter = inc.now - inc.window.length / 4
-    return min([*starts, *onsets], default=quarter)
+    return min([*starts, *onsets, *([symptom] if symptom else [])], default=quarter)
 
 
 def suspects_of(inc: Incident) -> Suspects:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import nbformat
 
 from irkit.clock import SystemClock
 from irkit.config import Config
@@ -20,6 +19,7 @@ from irkit.model.event import Event
 from runner.commands.common import config_of, pick, reading
 from runner.confine import Limits, uid_outside
 from runner.launch import Progress, RunSpec, launch
+from runner.nbfile import nbformat
 from runner.runbooks import Runbooks
 from runner.solo import Solo
 
@@ -116,8 +116,8 @@ def lab(ctx: click.Context, incident: str, only_print: bool) -> None:
     target = config.storage_path / "incidents" / state.id / "lab.ipynb"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        notebook = nbformat.read(source, as_version=4)
-        nbformat.write(notebook, target)
+        notebook = nbformat().read(source, as_version=4)
+        nbformat().write(notebook, target)
     command = [sys.executable, "-m", "jupyterlab", str(target)]
     with Solo(config, events=events, folder=None) as solo:
         environment = {**os.environ, "IRKIT_SESSION": str(solo.session_file)}
