@@ -111,7 +111,11 @@ def _check_command(line: str) -> None:
         words = shlex.split(part, comments=True)
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words.pop(0)
+        if words[:1] == ["make"]:
+            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
         if not words or Path(words[0]).name != "irkit":
+            ours = [word for word in words if word.startswith(("tools/", "tests/"))]
+            assert all((ROOT / word).exists() for word in ours), line
             continue
         known = [option for parameter in cli.params for option in parameter.opts]
         while len(words) > 1 and words[1] in known and words[1] not in ("--help", "--version"):

@@ -106,3 +106,25 @@ def test_every_integration_has_a_row_that_says_what_it_was_tested_against() -> N
         page = (ROOT / name).read_text(encoding="utf-8")
         for kind in BUILTIN:
             assert f"| `{kind}` |" in page, f"{kind} is not in {name}"
+
+
+def _in_code(pattern: str) -> set[str]:
+    found: set[str] = set()
+    for folder in ("irkit", "runner"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found.update(re.findall(pattern, path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_every_environment_variable_is_documented() -> None:
+    known = _in_code(r"\bIRKIT_[A-Z_]+\b")
+    assert {"IRKIT_CONFIG", "IRKIT_TOKEN"} <= known
+    assert not [name for name in known if f"| `{name}` |" not in COMMAND_PAGE]
+
+
+def test_every_metric_is_documented() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    code = (ROOT / "runner/web/metrics.py").read_text(encoding="utf-8")
+    known = set(re.findall(r"\"(irkit_[a-z_]+)\"", code))
+    assert {"irkit_deliveries", "irkit_runs"} <= known
+    assert not [name for name in known if f"| `{name}" not in page]

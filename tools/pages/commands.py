@@ -11,6 +11,7 @@ from runner.cli import COMMANDS, cli
 ENVIRONMENT = {
     "IRKIT_CONFIG": "The config file, where `--config` is not given.",
     "IRKIT_TOKEN": "Your own token, where `--token-file` is not given.",
+    "IRKIT_DEBUG": "Set to 1: an internal error also prints its traceback, for a report.",
     "IRKIT_SESSION": "Set by the runner: the file that tells a notebook where its session is.",
     "IRKIT_REPLAY": "A bundle that answers a notebook's looks; then no source is asked.",
 }
