@@ -114,9 +114,7 @@ class Ledger:
     @property
     def signer(self) -> str:
         """The fingerprint of the key that signs heads, such as `ed25519:9f2c1e7d60b4a5c3`."""
-        raw = self._signing.public_key().public_bytes(
-            serialization.Encoding.Raw, serialization.PublicFormat.Raw
-        )
+        raw = self._signing.public_key().public_bytes_raw()
         return f"ed25519:{hashlib.sha256(raw).hexdigest()[:16]}"
 
     # -- appending ------------------------------------------------------------------------------
