@@ -9,9 +9,12 @@ from typing import Any
 import click
 import msgspec
 
+from irkit.clock import SystemClock
 from irkit.errors import BadInput, NotFound
-from irkit.model.incident import PlanState
+from irkit.model.incident import IncidentState, PlanState
+from irkit.text import one_line
 from runner.commands.common import act, config_of, echo, json_option, reading, token_option
+from runner.terminal import card_rows, columns, table
 
 
 @click.command()
@@ -25,11 +28,11 @@ def approvals(ctx: click.Context, as_json: bool) -> None:
       irkit approvals
     """
     with reading(config_of(ctx)) as ledger:
-        waiting = [p for s in ledger.states() for p in s.plans if p.status == "waiting"]
-    value = [{**msgspec.to_builtins(p.plan), "hash": p.plan.hash} for p in waiting]
+        waiting = [(p, s) for s in ledger.states() for p in s.plans if p.status == "waiting"]
+    value = [{**msgspec.to_builtins(p.plan), "hash": p.plan.hash} for p, _ in waiting]
     echo(
         value, as_json=as_json,
-        text=lambda: "\n\n".join(map(_card, waiting)) or "nothing waits for a decision",
+        text=lambda: "\n\n".join(_card(*one) for one in waiting) or "nothing waits for a decision",
     )  # fmt: skip
 
 
@@ -70,10 +73,11 @@ def _decide(
 ) -> None:
     config = config_of(ctx)
     with reading(config) as ledger:
-        known = next((k for s in ledger.states() if (k := s.plan(plan))), None)
-    if known is None:
+        found = next(((k, s) for s in ledger.states() if (k := s.plan(plan))), None)
+    if found is None:
         raise NotFound("no such plan", on=plan, next="list them with: irkit approvals")
-    click.echo(_card(known))
+    known = found[0]
+    click.echo(_card(*found))
     if not yes:
         if not sys.stdin.isatty():
             raise BadInput("a decision needs a yes", on=plan, next="add --yes, or use a terminal")
@@ -86,20 +90,6 @@ def _decide(
         click.echo("no runner is running: it is applied when `irkit serve` starts")
 
 
-def _card(known: PlanState) -> str:
-    plan = known.plan
-    rows = [
-        (plan.id, plan.title),
-        ("change", plan.change.diff or f"{plan.change.current} -> {plan.change.target}"),
-        ("reach", f"{plan.blast.instances} of {plan.blast.of} instances; "
-         f"depended on by {', '.join(plan.blast.dependants) or 'nobody known'}"),
-        ("why", plan.suspect or plan.reason or "not said"),
-        ("against", plan.contrary or "nothing found"),
-        ("gaps", "; ".join(plan.gaps) or "none"),
-        ("undo", plan.undo.how or plan.undo.cannot),
-        ("expires", f"{plan.expires_at:%H:%M:%SZ}, then nothing is applied"),
-        ("asked by", plan.requester),
-        ("state", known.status),
-        ("hash", plan.hash),
-    ]  # fmt: skip
-    return "\n".join(f"{name:<11} {text}" for name, text in rows)
+def _card(known: PlanState, state: IncidentState) -> str:
+    title = f"{state.id}  {one_line(known.plan.title)}"
+    return f"{title}\n{table(card_rows(known, state, SystemClock().now()), width=columns())}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from irkit.errors import BadInput
 @click.option("--live", is_flag=True, help="On real servers: the shop, Prometheus, Alertmanager.")
 @click.option(
     "--approve", type=click.Choice(["ask", "auto"]), default=None,
-    help="Ask at a prompt, or approve as demo-oncall; default: ask where there is a terminal.",
+    help="Ask you at a prompt, or decide as demo-oncall; default: ask where there is a terminal.",
 )  # fmt: skip
 @click.option("--record", is_flag=True, help="With --live: make the recording that demo replays.")
 @click.option(
@@ -43,33 +42,37 @@ def demo(
       irkit demo
       irkit demo --live --approve ask
     """
-    from runner.demo.narrator import Narrator
+    from runner.demo.narrator import Narrator, somebody_is_here
     from runner.demo.recording import FOLDER, SUFFIX, scenarios
+    from runner.demo.replay import POSTMORTEM, replay
+    from runner.terminal import table
 
     if listing:
         click.echo("\n".join(scenarios()) or "no recording is shipped")
         return
-    if record and not live:
+    if (record or record_to) and not live:
         raise BadInput("a recording is made from the live story", next="add --live")
+    if approve == "ask" and not somebody_is_here():
+        raise BadInput("there is nobody to ask", on="--approve ask", next="use a terminal, or auto")
+    asks = somebody_is_here() if approve is None else approve == "ask"
     home = _home(home)
     narrator, started = Narrator(), time.monotonic()
     if live:
         from runner.demo import live as story
 
-        asks = approve or ("ask" if sys.stdin.isatty() else "auto")
-        found = story.live(home, narrator, approve=asks, seed=seed)
-        if record:
+        found = story.live(home, narrator, asks=asks, seed=seed)
+        if (record or record_to) and POSTMORTEM in found:
             target = record_to or FOLDER / f"{story.SCENARIO}{SUFFIX}"
             size = story.record(home, target)
-            narrator.say(f"recorded: {target} ({size / 1e6:.2f} MB)")
+            narrator.say(f"Recorded: {target} ({size / 1e6:.2f} MB)")
     else:
-        from runner.demo.replay import replay
-
-        found = replay(scenario, home, narrator)
-    narrator.say("")
-    for name, path in found.items():
-        click.echo(f"{name + ':':15} {path}")
-    narrator.say(f"\n{time.monotonic() - started:.0f} s. Open the post-mortem in a browser.")
+        found = replay(scenario, home, narrator, asks=asks)
+    click.echo(f"\n{table([(f'{name}:', str(path)) for name, path in found.items()], width=None)}")
+    took = f"{time.monotonic() - started:.0f} s"
+    if POSTMORTEM in found:
+        click.echo(f"\n{took}. Open the post-mortem in a browser.")
+    else:
+        click.echo(f"\n{took}. Look at it with: irkit -c {found['config']} show")
 
 
 def _home(home: Path | None) -> Path:

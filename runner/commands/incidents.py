@@ -19,6 +19,7 @@ from irkit.model.times import four_times
 from irkit.model.window import format_duration
 from irkit.timeline import sentence
 from runner.commands.common import act, config_of, echo, json_option, pick, reading, token_option
+from runner.terminal import columns, labelled, table
 
 
 @click.command()
@@ -170,21 +171,27 @@ def postmortem(ctx: click.Context, incident: str, to: str) -> None:
 
 
 def _shown(state: IncidentState, told: list[dict[str, Any]]) -> str:
-    lines = [
-        f"{state.id}  {state.severity}  {state.state}  {state.title}",
-        f"  service   {state.service or 'unknown'}; affected: {', '.join(state.services)}",
-        f"  has it    {state.acked_by or 'nobody yet'}",
+    width = columns()
+    rows = [
+        ("service", f"{state.service or 'unknown'}; affected: {', '.join(state.services)}"),
+        ("has it", state.acked_by.removeprefix("person:") or "nobody yet"),
     ]
     for span in four_times(state):
-        length = format_duration(span.length) if span.length is not None else span.unknown
-        lines.append(f"  {span.name:<11} {length}")
-    for run in state.runs:
-        lines.append(f"  run       {run.run} {run.status} {run.error}".rstrip())
-    for plan in state.plans:
-        lines.append(f"  plan      {plan.plan.id} {plan.status}: {plan.plan.title}")
-    lines.append("")
-    lines += [f"  {e['at']:%H:%M:%SZ}  {e['text']}" for e in told]
-    return "\n".join(lines)
+        rows.append(
+            (span.name, format_duration(span.length) if span.length is not None else span.unknown)
+        )
+    rows += [("run", f"{run.run} {run.status} {run.error}") for run in state.runs]
+    rows += [("plan", f"{p.plan.id} {p.status}: {p.plan.title}") for p in state.plans]
+    head = f"{state.id}  {state.severity}  {state.state}  "
+    story = [labelled(f"  {e['at']:%H:%M:%SZ}  ", e["text"], width=width) for e in told]
+    return "\n".join(
+        [
+            labelled(head, state.title, width=width),
+            table(rows, width=width, indent="  "),
+            "",
+            *story,
+        ]
+    )
 
 
 def _changed_files(
@@ -234,8 +241,12 @@ def _verdict(value: dict[str, Any]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
+    width = columns()
     return "\n".join(
-        f"{r['id']:<8} {r['severity']} {r['state']:<10} {r['opened_at']:%Y-%m-%d %H:%M:%SZ}  "
-        f"{r['title']}" + (f"  [{r['waiting']} waiting for a decision]" if r["waiting"] else "")
+        labelled(
+            f"{r['id']:<7} {r['severity']} {r['state']:<9} {r['opened_at']:%Y-%m-%d %H:%MZ}  ",
+            r["title"] + (f" [{r['waiting']} waiting for a decision]" if r["waiting"] else ""),
+            width=width,
+        )
         for r in rows
     )

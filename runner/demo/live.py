@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import click
-
 from irkit.errors import IrkitError
 from irkit.model.incident import IncidentState, PlanState
-from irkit.model.times import four_times
 from runner.demo import recording, setting
 from runner.demo.narrator import Narrator
 from runner.demo.replay import results
@@ -29,10 +25,10 @@ BAD_RELEASE = ("checkout", "1.4.2")
 T = TypeVar("T")
 
 
-def live(home: Path, narrator: Narrator, *, approve: str, seed: int = 7) -> dict[str, Path]:
+def live(home: Path, narrator: Narrator, *, asks: bool, seed: int = 7) -> dict[str, Path]:
     """Tell the whole story live in `home`; returns where the results lie.
 
-    `approve` is `ask` (at a prompt) or `auto` (as demo-oncall, and it says so).
+    The plan is decided by whoever sits at the terminal, or, unless `asks`, allowed as demo-oncall.
 
     Raises:
         IrkitError: Prometheus or Alertmanager is not installed, or a step did not happen in time.
@@ -59,7 +55,7 @@ def live(home: Path, narrator: Narrator, *, approve: str, seed: int = 7) -> dict
                     f"Alertmanager {seen.alertmanager_url}."
                 )
                 narrator.say(f"Pages: {server.link('person:' + setting.APPROVER)}")
-                _Story(runner, shop, narrator, approve).tell()
+                _Story(runner, shop, narrator, asks).tell()
                 return results(runner, runner.ledger.incidents()[0])
     finally:
         shop.stop()
@@ -99,8 +95,8 @@ def record(home: Path, path: Path) -> int:
 class _Story:
     """The steps, each with a limit on how long it may take."""
 
-    def __init__(self, runner: Runner, shop: Shop, narrator: Narrator, approve: str) -> None:
-        self.runner, self.shop, self.narrator, self.approve = runner, shop, narrator, approve
+    def __init__(self, runner: Runner, shop: Shop, narrator: Narrator, asks: bool) -> None:
+        self.runner, self.shop, self.narrator, self.asks = runner, shop, narrator, asks
 
     def tell(self) -> None:
         with self.narrator.waiting(f"watching the healthy shop for {BASELINE_SECONDS:g} s"):
@@ -112,17 +108,17 @@ class _Story:
         person = f"person:{setting.APPROVER}"
         known = self._until(self._waiting, "the runbook proposes an act", 90)
         self.runner.acknowledge(state.id, person, "looking")
-        self._decide(known, person)
-        state = self._until(self._over, "the incident is resolved and exported", 150)
-        self.narrator.times(four_times(state))
+        if self._decide(known, person):
+            self._until(self._over, "the incident is resolved and exported", 150)
+        self.narrator.ends(self.runner.ledger.state(state.id))
 
-    def _decide(self, known: PlanState, person: str) -> None:
-        self.narrator.card(known)
-        name = person.removeprefix("person:")
-        if self.approve == "ask" and sys.stdin.isatty():
-            allow = click.confirm(f"You are {name}. {known.plan.verb}?", default=False)
+    def _decide(self, known: PlanState, person: str) -> bool:
+        state = self.runner.ledger.state(self.runner.ledger.incidents()[0])
+        self.narrator.card(known, state, self.runner.clock.now())
+        name, allow = person.removeprefix("person:"), True
+        if self.asks:
+            allow = self.narrator.asks(f"{known.plan.title}?", person=name)
         else:
-            allow = True
             self.narrator.say(
                 f"  {name} approves it, without asking anybody: this is the demo.",
                 style="magenta",
@@ -130,11 +126,7 @@ class _Story:
         self.runner.decide(
             known.plan.id, person, allow=allow, plan_hash=known.plan.hash, note="demo"
         )
-        if not allow:
-            raise IrkitError(
-                "you denied the rollback, so the shop stays broken and the demo ends here",
-                on=known.plan.title,
-            )
+        return allow
 
     def _until(self, look: Callable[[], T | None], what: str, seconds: float) -> T:
         deadline = time.monotonic() + seconds

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
 from irkit.model import event as ev
 from irkit.model.event import Event
-from irkit.model.incident import PlanState
-from irkit.model.times import Span
+from irkit.model.incident import IncidentState, PlanState
+from irkit.model.times import four_times
 from irkit.model.window import format_duration
 from irkit.timeline import sentence
+from runner.terminal import card_rows, columns, labelled, table
 
 _STYLES: dict[type[ev.Body], str] = {
     ev.AlertFired: "bold red",
     ev.AlertResolved: "green",
-    ev.PlanMade: "magenta",
+    ev.PlanMade: "bold magenta",
     ev.ApprovalGiven: "magenta",
+    ev.ApprovalDenied: "bold yellow",
+    ev.EffectChecked: "dim",
     ev.EffectVerified: "bold green",
     ev.IncidentResolved: "bold green",
     ev.AttentionNeeded: "bold yellow",
@@ -29,48 +34,73 @@ _STYLES: dict[type[ev.Body], str] = {
 
 
 class Narrator:
-    """Prints events as sentences, with the time since the first one."""
+    """Prints events as sentences, with the time since the first one.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+    In a terminal lines wrap under their text and have colours; in a pipe each event is one line.
+    """
+
+    def __init__(self) -> None:
+        self.width = columns()
+        self.console = Console(highlight=False, width=self.width)
         self._first: datetime | None = None
         self._lock = threading.Lock()
 
     def say(self, text: str, style: str = "") -> None:
-        """One line of the story that is no event."""
-        self.console.print(Text(text, style=style))
+        """A sentence of the story that is no event."""
+        self._print(Text(labelled("", text, width=self.width), style=style))
 
     def events(self, events: tuple[Event, ...]) -> None:
         """Tell new events."""
         with self._lock:
             for event in events:
                 self._first = self._first or event.recorded
-                since = format_duration(event.recorded - self._first)
-                line = Text(f"  {event.recorded:%H:%M:%SZ} {'+' + since:>7}  ", style="dim")
-                line.append(sentence(event), style=_STYLES.get(type(event.body), ""))
-                self.console.print(line, soft_wrap=True)
+                since = (event.recorded - self._first) // timedelta(seconds=1)
+                passed = format_duration(timedelta(seconds=since)) if since else "0s"
+                label = f"  {event.recorded:%H:%M:%SZ} {'+' + passed:>7}  "
+                line = Text(labelled(label, sentence(event), width=self.width))
+                line.stylize(_STYLES.get(type(event.body), ""), len(label))
+                line.stylize("dim", 0, len(label))
+                self._print(line)
 
-    def card(self, known: PlanState) -> None:
+    def card(self, known: PlanState, state: IncidentState, now: datetime) -> None:
         """What the approver reads before deciding."""
-        plan = known.plan
-        lines = [
-            f"change        {plan.change.diff or plan.title}",
-            f"blast radius  {plan.blast.instances} of {plan.blast.of} instances of {plan.target}; "
-            f"depended on by {', '.join(plan.blast.dependants) or 'nobody'}",
-            f"why           {plan.suspect or plan.reason or 'not said'}"
-            + (f" (strength {plan.strength:.0%})" if plan.strength is not None else ""),
-            f"against       {plan.contrary or 'nothing found'}",
-            f"undo          {plan.undo.how or plan.undo.cannot}",
-            f"expires       {plan.expires_at:%H:%M:%SZ}, then nothing is applied",
-            f"asked by      {plan.requester}   plan {plan.hash[:12]}",
-        ]
-        self.console.print(Panel(Text("\n".join(lines)), title=plan.title, border_style="magenta"))
+        rows = card_rows(known, state, now)
+        if self.width is None:
+            self._print(Text(f"  {known.plan.title}"))
+            self._print(Text(table(rows, width=None, indent="    ")))
+            return
+        body = Text(table(rows, width=self.width - 4))
+        body.highlight_regex(r"(?m)^\S[\w ]{6,8}  ", "bold")
+        title = labelled("", known.plan.title, width=self.width - 8)
+        self.console.print(Panel(body, title=Text(title), title_align="left", style="magenta"))
 
-    def times(self, spans: tuple[Span, ...]) -> None:
-        """The four times."""
-        parts = [f"{s.name} {format_duration(s.length) if s.length else s.unknown}" for s in spans]
-        self.say("  the four times: " + ", ".join(parts))
+    def asks(self, question: str, *, person: str) -> bool:
+        """Ask whoever sits here for a yes or no.
+
+        Raises:
+            click.Abort: the input ended, or Ctrl-C was pressed.
+        """
+        return click.confirm(f"  You are {person}. {question}", default=True)
+
+    def ends(self, state: IncidentState) -> None:
+        """How the story ended: the four times, or that a denied act left the incident open."""
+        if state.resolved_at is None:
+            self.say("You denied it: nothing was applied, and the incident stays open.")
+            return
+        parts = [
+            f"{s.name} {format_duration(s.length) if s.length is not None else s.unknown}"
+            for s in four_times(state)
+        ]
+        self.say("The four times: " + ", ".join(parts), style="bold")
 
     def waiting(self, text: str) -> Any:
         """A spinner while something takes its time; silent without a terminal."""
         return self.console.status(text)
+
+    def _print(self, text: Text) -> None:
+        self.console.print(text, soft_wrap=True)
+
+
+def somebody_is_here() -> bool:
+    """Whether a question can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from irkit.clock import SetClock
 from irkit.errors import IrkitError
-from irkit.model.times import four_times
 from runner.decide import Effect
 from runner.demo import setting
 from runner.demo.narrator import Narrator
@@ -16,11 +15,14 @@ from runner.demo.recording import Arrival, Deed, Story, unpack
 from runner.service import Runner
 
 GIVE_UP_SECONDS = 120.0
+POSTMORTEM = "post-mortem"
 _POLL = 0.05
 
 
-def replay(scenario: str, home: Path, narrator: Narrator) -> dict[str, Path]:
+def replay(scenario: str, home: Path, narrator: Narrator, *, asks: bool = False) -> dict[str, Path]:
     """Replay a recording in `home`; returns where the results lie.
+
+    Plans are decided as they were then, or, if `asks`, by whoever sits at the terminal.
 
     Raises:
         NotFound: no such recording.
@@ -36,23 +38,24 @@ def replay(scenario: str, home: Path, narrator: Narrator) -> dict[str, Path]:
     runner = Runner(config, clock=clock, recording=recording)
     runner.ledger.listen(narrator.events)
     with runner:
-        _Conductor(runner, clock, story, beats, narrator).play()
-        state = runner.ledger.state(story.incident)
-        narrator.times(four_times(state))
+        _Conductor(runner, clock, story, beats, narrator, asks).play()
+        narrator.ends(runner.ledger.state(story.incident))
         return results(runner, story.incident)
 
 
 def results(runner: Runner, incident: str) -> dict[str, Path]:
-    """Where an incident's files lie, by what they are."""
+    """Where an incident's files lie, by what they are; those that there are."""
     folder = runner.exports.folder(incident)
-    runs = runner.ledger.state(incident).runs
-    return {
-        "post-mortem": folder / "postmortem.html",
+    run = runner.runs.folder_of(runner.ledger.state(incident).runs[-1].run)
+    paths = {
+        POSTMORTEM: folder / "postmortem.html",
         "as Markdown": folder / "postmortem.md",
         "as a notebook": folder / "postmortem.ipynb",
-        "evidence": runner.runs.folder_of(runs[-1].run) / "bundle",
+        "the last run": run / "report.html",
+        "its evidence": run / "bundle",
         "config": runner.config.file,
     }
+    return {name: path for name, path in paths.items() if path.exists()}
 
 
 class _Conductor:
@@ -65,9 +68,11 @@ class _Conductor:
         story: Story,
         beats: list[Arrival | Deed],
         narrator: Narrator,
+        asks: bool,
     ) -> None:
         self.runner, self.clock, self.story = runner, clock, story
-        self.beats, self.narrator = beats, narrator
+        self.beats, self.narrator, self.asks = beats, narrator, asks
+        self.denied = False
 
     def play(self) -> None:
         deadline = time.monotonic() + GIVE_UP_SECONDS
@@ -86,6 +91,8 @@ class _Conductor:
         )  # fmt: skip
 
     def _over(self) -> bool:
+        if self.denied:
+            return True  # what would have happened then was not recorded
         states = self.runner.ledger.states()
         done = bool(states) and all(s.exported_seq >= s.last_seq for s in states)
         return done and not self.beats
@@ -141,13 +148,17 @@ class _Conductor:
             self.runner.acknowledge(self.story.incident, deed.person, deed.note)
             return
         for known in self.runner.waiting_plans():
-            self.narrator.card(known)
-            name = deed.person.removeprefix("person:")
-            verb = "approves" if deed.kind == "approve" else "denies"
-            self.narrator.say(f"  {name} {verb} it, as recorded.", style="magenta")
+            state = self.runner.ledger.state(self.story.incident)
+            self.narrator.card(known, state, self.clock.now())
+            name, allow = deed.person.removeprefix("person:"), deed.kind == "approve"
+            if self.asks:
+                allow = self.narrator.asks(f"{known.plan.title}?", person=name)
+            else:
+                verb = "approves" if allow else "denies"
+                self.narrator.say(f"  {name} {verb} it, as recorded.", style="magenta")
+            note = deed.note if allow is (deed.kind == "approve") else "decided in the demo"
             self.runner.decide(
-                known.plan.id, deed.person, allow=deed.kind == "approve",
-                plan_hash=known.plan.hash, note=deed.note,
-            )  # fmt: skip
-
-
+                known.plan.id, deed.person, allow=allow, plan_hash=known.plan.hash, note=note
+            )
+            if self.asks and not allow:
+                self.denied = True

@@ -18,9 +18,7 @@ _WHY = ["--key", "{key}", "--by", "{by}", "--reason", "{reason}"]
 _TIERS = {"frontend": 1, "checkout": 1, "payments": 2}
 
 
-def write(
-    home: Path, *, prometheus: str, ports: dict[str, int], listen: str, shop: Path
-) -> Config:
+def write(home: Path, *, prometheus: str, ports: dict[str, int], listen: str, shop: Path) -> Config:
     """Write `home/irkit.yaml` and the two tokens beside it, and read it back.
 
     `prometheus` is the server's address, `ports` the services' ports, `shop` the shop's folder.
@@ -73,9 +71,7 @@ def _content(
                 for name in SERVICES
             },
         },
-        "catalog": {
-            "services": {name: _service(name, calls) for name, calls in SERVICES.items()}
-        },
+        "catalog": {"services": {name: _service(name, calls) for name, calls in SERVICES.items()}},
         "routes": [
             {
                 "name": "error-rate",
