@@ -58,15 +58,30 @@ class Exports:
             folder = self.storage / "runs" / run.run
             if (folder / "notebook.ipynb").exists() and not (folder / "report.html").exists():
                 self.report(run)
+        self._record(state, effect.key, effect.number, files, SYSTEM)
+
+    def again(self, incident: str, to: Iterable[str], *, by: str) -> dict[str, str]:
+        """Export by hand after edits, and record the new hashes; returns them by file name.
+
+        Raises:
+            NotFound: there is no such incident.
+        """
+        state = self.ledger.state(incident)
+        files = self.postmortem(incident, to, edited_by=by)
+        self._record(state, f"export:by-hand:{state.last_seq}", state.last_seq, files, by)
+        return files
+
+    def _record(
+        self, state: IncidentState, key: str, upto: int, files: dict[str, str], by: str
+    ) -> None:
         chosen = _chosen(state)
         body = PostmortemExported(
             run=chosen.run if chosen else "",
-            upto=effect.number,
-            head=self.ledger.events(effect.incident, after=effect.number - 1)[0].hash,
+            upto=upto,
+            head=self.ledger.events(state.id, after=upto - 1)[0].hash,
             files=files,
         )
-        draft = Draft(key=effect.key, at=self.clock.now(), by=SYSTEM, body=body)
-        self.ledger.append(effect.incident, draft)
+        self.ledger.append(state.id, Draft(key=key, at=self.clock.now(), by=by, body=body))
 
     def postmortem(
         self, incident: str, to: Iterable[str] = ("html", "md"), *, edited_by: str = ""

@@ -48,6 +48,23 @@ def reading(config: Config) -> Iterator[Ledger]:
         database.close()
 
 
+@contextmanager
+def writing(config: Config) -> Iterator[Ledger]:
+    """The ledger for a command that writes it itself.
+
+    Raises:
+        NotFound: there is no ledger yet.
+        AlreadyRunning: a runner holds it.
+    """
+    with reading(config):
+        pass  # a ledger is never made by the way
+    database = Database(config.storage_path)
+    try:
+        yield Ledger(database, SystemClock())
+    finally:
+        database.close()
+
+
 def pick(ledger: Ledger, incident: str) -> IncidentState:
     """The incident of that id; without one the newest open, else the newest.
 

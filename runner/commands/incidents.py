@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,28 @@ from typing import Any
 import click
 import msgspec
 
+from irkit.clock import SystemClock
 from irkit.config import Config
 from irkit.errors import IrkitError, LedgerBroken
 from irkit.evidence.bundle import Bundle
 from irkit.model.event import PostmortemExported
 from irkit.model.incident import IncidentState
+from irkit.model.principal import SYSTEM
 from irkit.model.times import four_times
 from irkit.model.window import format_duration
 from irkit.timeline import sentence
-from runner.commands.common import act, config_of, echo, json_option, pick, reading, token_option
+from runner.commands.common import (
+    act,
+    config_of,
+    echo,
+    json_option,
+    pick,
+    reading,
+    token_of,
+    token_option,
+    writing,
+)
+from runner.people import person_of
 from runner.terminal import columns, labelled, table
 
 
@@ -149,25 +163,28 @@ def verify(ctx: click.Context, incident: str, head: str, as_json: bool) -> None:
 @click.command()
 @click.argument("incident")
 @click.option("--to", default="html,md", show_default=True, help="Any of html, md, pdf.")
+@token_option
 @click.pass_context
-def postmortem(ctx: click.Context, incident: str, to: str) -> None:
+def postmortem(ctx: click.Context, incident: str, to: str, token_file: Path | None) -> None:
     """Write the post-mortem again after edits: your texts stay, facts are folded anew.
+
+    The new files' hashes are recorded, in your name if IRKIT_TOKEN is set, so that `irkit verify`
+    knows them.
 
     \b
     Example:
       irkit postmortem IR-1 --to html,md,pdf
     """
-    from irkit.clock import SystemClock
     from irkit.evidence.redact import Redactor
     from runner.export_job import Exports
 
     config = config_of(ctx)
-    with reading(config) as ledger:
+    named = token_file is not None or bool(os.environ.get("IRKIT_TOKEN"))
+    by = person_of(config, token_of(token_file)) if named else SYSTEM
+    with writing(config) as ledger:
         exports = Exports(config.storage_path, ledger, SystemClock(), Redactor.of(config))
-        exports.postmortem(incident, to=tuple(to.split(",")))
-        folder = exports.folder(incident)
-    for form in to.split(","):
-        click.echo(folder / f"postmortem.{form}")
+        for name in exports.again(incident, to.split(","), by=by):
+            click.echo(exports.folder(incident) / name)
 
 
 def _shown(state: IncidentState, told: list[dict[str, Any]]) -> str:
@@ -210,7 +227,8 @@ def _changed_files(
             )
     if exports:
         folder = config.storage_path / "incidents" / state.id
-        for name, digest in exports[-1].files.items():
+        newest = {name: digest for one in exports for name, digest in one.files.items()}
+        for name, digest in newest.items():
             found += _checked(name, lambda f=folder, n=name, d=digest: _same(f / n, d))  # type: ignore[misc]
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from irkit.errors import BadInput, NotFound, RunFailed
 from irkit.evidence.bundle import Bundle
 from irkit.evidence.redact import Redactor
 from irkit.model.event import Event
+from runner import parameters
 from runner.commands.common import config_of, pick, reading
 from runner.confine import Limits, uid_outside
 from runner.launch import Progress, RunSpec, launch
@@ -61,8 +63,7 @@ def run(
     if incident:
         with reading(config) as ledger:
             events = ledger.events(ledger.state(incident).id)
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = (output or config.storage_path / "runs" / f"{path.stem}-{stamp}").resolve()
+    folder = (output or config.storage_path / "runs" / _named(path.stem)).resolve()
     _execute(config, path, folder, dict(map(_pair, given)), bundle, events, readable)
 
 
@@ -86,8 +87,7 @@ def replay(ctx: click.Context, incident: str) -> None:
     then = config.storage_path / "runs" / chosen.run
     Bundle.open(then / "bundle").verify(chosen.bundle)
     click.echo(f"evidence of {chosen.run} is intact: {chosen.looks} looks")
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = then / f"replay-{stamp}"
+    folder = then / _named("replay")
     _execute(config, then / "runbook.ipynb", folder, dict(chosen.parameters), then / "bundle", ())
 
 
@@ -134,6 +134,9 @@ def _execute(
 ) -> None:  # fmt: skip
     from runner.export import export
 
+    parameters.check(parameters.declared(path), given)  # before anything is written
+    if folder.exists() and any(folder.iterdir()):
+        raise BadInput("the folder is not empty", on=str(folder), next="name a new one")
     folder.mkdir(parents=True, exist_ok=True)
     redactor = Redactor.of(config)
     with Solo(
@@ -177,6 +180,11 @@ def _execute(
             redactor.text(f"{result.status}: {result.error_name}: {result.error_text}")[:500],
             on=where, next="the page shows everything up to there",
         )  # fmt: skip
+
+
+def _named(what: str) -> str:
+    """A folder's name that sorts by time and is never taken: two may start in one second."""
+    return f"{what}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def _path(config: Config, name: str) -> Path:

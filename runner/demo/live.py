@@ -117,7 +117,7 @@ class _Story:
         self.narrator.card(known, state, self.runner.clock.now())
         name, allow = person.removeprefix("person:"), True
         if self.asks:
-            allow = self.narrator.asks(f"{known.plan.title}?", person=name)
+            allow = self.narrator.asks(name)
         else:
             self.narrator.say(
                 f"  {name} approves it, without asking anybody: this is the demo.",

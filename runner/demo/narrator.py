@@ -54,7 +54,7 @@ class Narrator:
         with self._lock:
             for event in events:
                 self._first = self._first or event.recorded
-                since = (event.recorded - self._first) // timedelta(seconds=1)
+                since = round((event.recorded - self._first).total_seconds())
                 passed = format_duration(timedelta(seconds=since)) if since else "0s"
                 label = f"  {event.recorded:%H:%M:%SZ} {'+' + passed:>7}  "
                 line = Text(labelled(label, sentence(event), width=self.width))
@@ -72,15 +72,15 @@ class Narrator:
         body = Text(table(rows, width=self.width - 4))
         body.highlight_regex(r"(?m)^\S[\w ]{6,8}  ", "bold")
         title = labelled("", known.plan.title, width=self.width - 8)
-        self.console.print(Panel(body, title=Text(title), title_align="left", style="magenta"))
+        self.console.print(Panel(body, title=Text(title), title_align="left", border_style="magenta"))
 
-    def asks(self, question: str, *, person: str) -> bool:
-        """Ask whoever sits here for a yes or no.
+    def asks(self, person: str) -> bool:
+        """Ask whoever sits here for a yes or a no; neither is the default.
 
         Raises:
             click.Abort: the input ended, or Ctrl-C was pressed.
         """
-        return click.confirm(f"  You are {person}. {question}", default=True)
+        return click.confirm(f"  You are {person}. Allow it?", default=None)
 
     def ends(self, state: IncidentState) -> None:
         """How the story ended: the four times, or that a denied act left the incident open."""

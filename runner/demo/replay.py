@@ -152,7 +152,7 @@ class _Conductor:
             self.narrator.card(known, state, self.clock.now())
             name, allow = deed.person.removeprefix("person:"), deed.kind == "approve"
             if self.asks:
-                allow = self.narrator.asks(f"{known.plan.title}?", person=name)
+                allow = self.narrator.asks(name)
             else:
                 verb = "approves" if allow else "denies"
                 self.narrator.say(f"  {name} {verb} it, as recorded.", style="magenta")

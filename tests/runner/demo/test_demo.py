@@ -135,7 +135,7 @@ def test_a_look_that_is_missing_is_told_and_the_story_still_ends(tmp_path: Path)
 def test_yes_at_a_terminal_approves(tmp_path: Path, columns: int) -> None:
     code, screen = at_a_terminal(
         "demo", "--approve", "ask", "--home", str(tmp_path / "home"),
-        prompt="[Y/n]", answer="y", columns=columns,
+        prompt="[y/n]", answer="y", columns=columns,
     )  # fmt: skip
     assert code == 0, screen
     assert "\x1b[" in screen, "a terminal gets colours"
@@ -147,7 +147,7 @@ def test_yes_at_a_terminal_approves(tmp_path: Path, columns: int) -> None:
 
 def test_no_at_a_terminal_ends_politely_and_touches_nothing(tmp_path: Path) -> None:
     code, screen = at_a_terminal(
-        "demo", "--home", str(tmp_path / "home"), prompt="[Y/n]", answer="n"
+        "demo", "--home", str(tmp_path / "home"), prompt="[y/n]", answer="n"
     )
     assert code == 0, screen
     assert "nothing was applied, and the incident stays open" in screen.replace("\r\n", " ")
