@@ -6,6 +6,7 @@ python tools/pictures.py [SCENARIO]      writes docs/images/*.png
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 import shutil
 import subprocess
@@ -64,7 +65,7 @@ def main(scenario: str) -> None:
         clock = SetClock(beats[0].at)
         # Playwright runs an event loop, and the engine does not start where one runs.
         with Runner(config, clock=clock, recording=recording) as runner, _chromium() as browser:
-            played = _UntilTheDecision(runner, clock, story, beats, Narrator())
+            played = _UntilTheDecision(runner, clock, story, beats, Narrator(), False)
             with Server(runner) as server:
                 try:
                     played.play()
@@ -72,9 +73,9 @@ def main(scenario: str) -> None:
                     _of_the_decision(browser, server, story.incident)
             played.stops = False
             played.play()
-            found = replay.results(runner, story.incident)
+            found = replay.results(runner, story.incident)[replay.POSTMORTEM]
             page = browser.new_page(viewport=WIDE)
-            page.goto(found["post-mortem"].as_uri())
+            page.goto(found.as_uri())
             page.screenshot(path=IMAGES / "postmortem.png")
             first = runner.ledger.state(story.incident).runs[0].run
             _of_the_runbook(browser, runner.runs.folder_of(first) / "notebook.ipynb", home / "lab")
@@ -127,7 +128,6 @@ def _of_the_runbook(browser: Browser, notebook: Path, folder: Path) -> None:
         page.goto(address)
         page.wait_for_selector(".jp-Notebook .jp-OutputArea-output", timeout=60_000)
         page.wait_for_timeout(3000)
-        page.get_by_role("button", name="No", exact=True).click()
         page.locator("[data-id=filebrowser]").first.click()
         page.mouse.move(640, 500)
         for _ in range(40):
@@ -145,6 +145,10 @@ def _of_the_runbook(browser: Browser, notebook: Path, folder: Path) -> None:
 def _lab(notebook: Path) -> Iterator[str]:
     """JupyterLab on a notebook, until the block ends; gives its address."""
     port, token = free_port(), secrets.token_urlsafe(12)
+    settings = notebook.parent / "settings"
+    quiet = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     lab = subprocess.Popen(
         [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
@@ -152,6 +156,7 @@ def _lab(notebook: Path) -> Iterator[str]:
             f"--ServerApp.root_dir={notebook.parent}",
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings)},
     )  # fmt: skip
     try:
         deadline = time.monotonic() + READY_WITHIN
