@@ -36,6 +36,7 @@ class World:
     tells: list[bool] = field(default_factory=list)
     proposes: int = 1
     recovers_after: int = 600
+    order: list[int] = field(default_factory=list)
 
 
 def make_plan(
@@ -153,7 +154,8 @@ class Play:
         assert len({e.key for e in owed}) == len(owed), "two debts of one name"
         due = [e for e in owed if e.due <= self.now]
         if due:
-            self.do(due[0])
+            place = self.world.order.pop(0) if self.world.order else 0
+            self.do(due[place % len(due)])
             return True
         coming = [e.due for e in owed]
         if self.state.firing and not self.state.resolved_at:
@@ -184,6 +186,8 @@ class Play:
 
     def do(self, effect: Effect) -> None:
         """Do an effect as the runner would; what raises is an event."""
+        assert effect.attempt <= self.policy.max_attempts, "tried for ever"
+        assert not effect.base.startswith("tell:tell:"), "told that telling failed"
         if not getattr(self, f"_{effect.kind}")(effect):
             failed = ev.EffectFailed(effect=effect.base, attempt=effect.attempt, error="raised")
             self._append(f"failed:{effect.key}", failed)
@@ -201,14 +205,12 @@ class Play:
         )  # fmt: skip
         ending = self.world.runs.pop(0) if self.world.runs else "succeeded"
         self.now += timedelta(seconds=3)
-        if ending == "raises":
-            return False
-        if ending == "succeeded":
+        if ending in ("succeeded", "raises"):
             for number in range(self.world.proposes):
                 self._propose(make_plan(
                     self.now, arguments={"to": f"1.{number}"}, policy=self.world.mode,
                 ))  # fmt: skip
-        return self._finish(run, attempt, effect, ending)
+        return ending != "raises" and self._finish(run, attempt, effect, ending)
 
     def _finish(self, run: str, attempt: int, effect: Effect, status: str) -> bool:
         body = ev.RunFinished(run=run, attempt=attempt, status=status, seconds=3.0)

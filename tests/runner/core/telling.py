@@ -86,7 +86,8 @@ def tell(home: Path, *, person: bool, kill_at: int, whom: str) -> None:
             if person:
                 approve(runner)
             states = runner.ledger.states()
-            if states and all(s.exported_seq for s in states) and runner.idle():
+            over = states and all(s.resolved_at and not runner.effects.owed(s.id) for s in states)
+            if over and runner.idle():
                 break
             time.sleep(0.05)
         state = runner.ledger.states()[0]

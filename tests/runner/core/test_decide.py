@@ -32,6 +32,7 @@ worlds = st.builds(
     tells=st.lists(st.booleans(), max_size=4),
     proposes=st.integers(0, 3),
     recovers_after=st.integers(0, 3600),
+    order=st.lists(st.integers(0, 5), max_size=40),
 )
 
 
@@ -45,6 +46,8 @@ def test_every_incident_comes_to_rest(world: World) -> None:
     assert state.exported_seq == state.last_seq or play.export_failed
     assert len(state.runs) <= play.policy.max_runs
     assert play.most_runs_at_once <= 1
+    reasons = [r.because for r in state.runs]
+    assert len(set(reasons)) == len(reasons), "two runs for one reason"
     assert all(times == 1 for times in play.applied.values()), play.applied
     for plan_id in play.applied:
         known = state.plan(plan_id)
@@ -125,6 +128,46 @@ def test_an_approval_is_worth_nothing_after_the_incident() -> None:
     play.to_the_end()
     assert not play.applied
     assert [p.status for p in play.state.plans] == ["expired"]
+
+
+def test_no_more_runs_than_the_policy_allows() -> None:
+    policy = Policy(actions={"rollback": ActionPolicy()}, max_runs=2)
+    play = Play(World(mode="approve", proposes=3), START, policy=policy)
+    play.to_the_end()
+    assert len(play.applied) == 3
+    assert len(play.state.runs) == 2
+
+
+def test_no_two_runs_at_once_while_one_is_cut_off() -> None:
+    play = Play(World(mode="approve", proposes=2, runs=["succeeded", "raises"]), START)
+    play.until(lambda: any(r.status == "running" for r in play.state.runs))
+    while any(r.status == "running" for r in play.state.runs):
+        runs = [e for e in decide(play.state, play.policy, play.now) if e.kind == "run"]
+        assert [e.base for e in runs] == ["run:2"]
+        play.step()
+    assert play.most_runs_at_once == 1
+
+
+def test_an_export_that_cannot_be_is_given_up_and_told_once() -> None:
+    play = Play(World(proposes=0, exports=[False] * 50), START)
+    play.to_the_end()
+    assert len(play.world.exports) == 47
+    assert sum("gave up on export" in why for why in play.state.attention) == 1
+
+
+def test_nothing_waits_for_a_decision_once_it_is_over() -> None:
+    play = Play(World(mode="approve", person="sleeps", recovers_after=60), START)
+    play.to_the_end()
+    (known,) = play.state.plans
+    assert (known.status, known.ended_at) == ("expired", play.state.resolved_at)
+
+
+@pytest.mark.parametrize("what", ["applies", "verdicts"])
+def test_what_was_given_up_does_not_keep_the_incident_open(what: str) -> None:
+    play = Play(World(mode="auto", **{what: ["raises"] * 3}), START)  # type: ignore[arg-type]
+    play.to_the_end()
+    assert play.state.resolved_at
+    assert any("gave up on" in why for why in play.state.attention)
 
 
 @pytest.mark.parametrize("undo_refused", [False, True])

@@ -23,8 +23,9 @@ OPENED = ev.IncidentOpened(
 def event(seq: int, minutes: float, body: ev.AnyBody, by: str = "system") -> Event:
     at = START + timedelta(minutes=minutes)
     return Event(
-        incident="IR-1", seq=seq, key=str(seq), at=at, recorded=at, by=by, body=body, prev="", hash=""
-    )
+        incident="IR-1", seq=seq, key=str(seq), at=at, recorded=at, by=by, body=body, prev="",
+        hash="",
+    )  # fmt: skip
 
 
 def alert(firing: bool = True) -> Alert:
@@ -112,8 +113,8 @@ parts = st.lists(
     st.tuples(
         st.floats(-10, 60),
         st.sampled_from([
-            FIRED[1], ev.AlertResolved(alert=alert(firing=False), delivery="a#2"), named(1), named(30),
-            ev.Acknowledged(), verdict("recovered"), verdict("unknown"),
+            FIRED[1], ev.AlertResolved(alert=alert(firing=False), delivery="a#2"), named(1),
+            named(30), ev.Acknowledged(), verdict("recovered"), verdict("unknown"),
             ev.IncidentResolved(why="x"), ev.NoteWritten(text="n"),
         ]),
         st.sampled_from(["person:oncall", "system"]),
