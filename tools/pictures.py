@@ -145,7 +145,7 @@ def _of_the_runbook(browser: Browser, notebook: Path, folder: Path) -> None:
 def _lab(notebook: Path) -> Iterator[str]:
     """JupyterLab on a notebook, until the block ends; gives its address."""
     port, token = free_port(), secrets.token_urlsafe(12)
-    settings = notebook.parent / "settings"
+    settings = notebook.parent.parent / "settings"
     quiet = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     quiet.parent.mkdir(parents=True)
     quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')
