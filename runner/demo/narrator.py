@@ -72,7 +72,9 @@ class Narrator:
         body = Text(table(rows, width=self.width - 4))
         body.highlight_regex(r"(?m)^\S[\w ]{6,8}  ", "bold")
         title = labelled("", known.plan.title, width=self.width - 8)
-        self.console.print(Panel(body, title=Text(title), title_align="left", border_style="magenta"))
+        self.console.print(
+            Panel(body, title=Text(title), title_align="left", border_style="magenta")
+        )
 
     def asks(self, person: str) -> bool:
         """Ask whoever sits here for a yes or a no; neither is the default.
