@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import log, log1p
 from typing import TYPE_CHECKING, Any
 
-from irkit.diagnosis.difftext import ChangeText, words_of
+from irkit.diagnosis.difftext import ChangeText, moment, words_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,8 +257,11 @@ def _values(field: Any) -> str:
 
 def _outside(new: pd.DataFrame, services: set[str]) -> str:
     """A line that names a cause which no change of ours made, if a good part of the new ones do."""
+
     texts = new["example"].astype(str)
-    named = texts.map(lambda text: bool(_OUTSIDE.search(text)) or _foreign(text, services)).astype(bool)
+    named = texts.map(lambda text: bool(_OUTSIDE.search(text)) or _foreign(text, services)).astype(
+        bool
+    )
     bad = new["bad"] | (new["level"] == "warn")
     if (
         not (named & bad).any()
@@ -288,13 +291,3 @@ def _by_version(
         share = float(rows.loc[rows["bad"], "count"].sum() / rows["count"].sum())
         shares.setdefault(str(service), {})[str(version)] = share
     return shares
-
-
-def moment(value: Any) -> pd.Timestamp:
-    """A time in UTC from epoch seconds, text or any datetime (without a zone: UTC)."""
-    import pandas as pd
-
-    if isinstance(value, int | float):
-        return pd.Timestamp(value, unit="s", tz="UTC")
-    stamp = pd.Timestamp(value)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

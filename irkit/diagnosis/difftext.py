@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?")
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -128,3 +131,13 @@ def _only_extended(gone: list[str], came: list[str]) -> bool:
         and len(old) == len(new)
         and all(set(a.split()) <= set(b.split()) for a, b in zip(old, new, strict=True))
     )
+
+
+def moment(value: Any) -> pd.Timestamp:
+    """A time in UTC from epoch seconds, text or any datetime (without a zone: UTC)."""
+    import pandas as pd
+
+    if isinstance(value, int | float):
+        return pd.Timestamp(value, unit="s", tz="UTC")
+    stamp = pd.Timestamp(value)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

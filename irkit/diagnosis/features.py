@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from irkit.diagnosis.difftext import ChangeText, moment
 from irkit.diagnosis.inputs import Inputs
 from irkit.diagnosis.kinds import KINDS, kind_of
 from irkit.diagnosis.moves import Moves, measure
-from irkit.diagnosis.novelty import contrast, novelty
+from irkit.diagnosis.novelty import contrast, telling_score, usual_scores
 from irkit.diagnosis.spans import SpanEvidence, read_spans
 from irkit.diagnosis.together import how_closely
 from irkit.diagnosis.words import Pattern, read_words
@@ -22,13 +23,18 @@ _NEAR, _FAR = 0.9, 0.5  # a callee's sign explains its caller's at 90 % of it, a
 _SHARED = ("errors", "latency", "follows", "bad_lines", "lost_lines", "flow", "own")
 FEATURES = (
     *KINDS, "gone", "follows", "follows_alone", "gap", "waits", "own", "flow", "bad_lines",
-    "new_lines", "lost_lines", "early", *(f"{name}_below" for name in _SHARED), "alerting", "alerting_alone",
+    "new_lines", "lost_lines", "early", "changed",
+    *(f"{name}_below" for name in _SHARED), "alerting", "alerting_alone",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Signs:
-    """All that was measured; `table` has a row per service and a column per name of FEATURES."""
+    """All that was measured; `table` has a row per service and a column per name of FEATURES.
+
+    `telling` is what the plainest series of each service say (novelty.telling_score), `usual` what
+    the loudest service says in most windows of the quiet time.
+    """
 
     services: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
@@ -39,10 +45,11 @@ class Signs:
     patterns: Sequence[Pattern]
     callees: Mapping[str, frozenset[str]]
     weighted: np.ndarray
-    novelty: float
+    telling: Mapping[str, float]
+    usual: float
 
 
-def read_signs(given: Inputs) -> Signs:
+def read_signs(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> Signs:
     """Measure everything that is at hand; what is not at hand gives zeros."""
     import numpy as np
     import pandas as pd
@@ -85,6 +92,10 @@ def read_signs(given: Inputs) -> Signs:
         table["follows"][place[target[0]]] = others.max(initial=0.0)
         if not callees:  # without a call graph, those who suffer follow as closely as the culprit
             table["follows_alone"], table["follows"] = table["follows"], table["follows_alone"]
+    for change in changes:
+        if change.get("service") in place:
+            row = place[str(change["service"])]
+            table["changed"][row] = max(table["changed"][row], _recent(change, first))
     for name in _SHARED:
         power = 0.5 if name == "follows" else 1.0  # it is a square
         table[f"{name}_below"] = _explained(table[name], names, place, callees, power)
@@ -101,8 +112,21 @@ def read_signs(given: Inputs) -> Signs:
         patterns=patterns,
         callees=callees,
         weighted=weighted,
-        novelty=novelty(moves, labels, weighted),
+        telling=telling_score(weighted, labels),
+        usual=float(np.quantile(usual_scores(moves, labels) or [0.0], 0.8)),
     )
+
+
+def _recent(change: Mapping[str, Any], first: pd.Timestamp) -> float:
+    """2 for a change that went live at `first`, less the longer before it, 0 for an idle one."""
+    import numpy as np
+
+    minutes = (first - moment(change["time"])).total_seconds() / 60
+    text = ChangeText(change)
+    if not -1 <= minutes <= 240 or change.get("kind") == "commit" or text.idle:
+        return 0.0
+    weight = 0.5 + text.risk / 4 if text.known else 1.0
+    return float(2 * weight * np.exp(-max(minutes, 0.0) / 20))
 
 
 def _first_movers(early: np.ndarray, moves: Moves, size: np.ndarray, rows: list[int]) -> None:

@@ -19,9 +19,10 @@ _KINDS = (
         r"latenc|(^|_)lat(_|$|-)|duration|p\d\d\d?(_|$)|_ms$|(^|_)rtt|response_?time|delay|wait"
         r"|elapsed|(^|_)time(_|$)|lag(_|$)|slow",
     ),
+    ("io", r"disk|(^|_)io(_|$)|diskio|iops|(^|_)fs(_|$)|(^|_)reads?(_|$)|(^|_)writes?(_|$)"),
     (
         "resource",
-        r"cpu|mem|heap|gc(_|$)|disk|(^|_)io(_|$)|iops|(^|_)fs(_|$)|read|write|socket|(^|_)fds?(_|$)"
+        r"cpu|mem|heap|gc(_|$)|socket|(^|_)fds?(_|$)"
         r"|descriptor|thread|pool|conn|util|satur|queue|backlog|rows|capacity|load(1|5|15)",
     ),
     (
@@ -34,12 +35,12 @@ _COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _KINDS)
 _COUNTER = re.compile(r"(_total|_count|_sum|_bucket|uptime\w*)$")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-KINDS = ("errors", "latency", "resource", "traffic", "other")
+KINDS = ("errors", "latency", "resource", "io", "traffic", "other")
 
 
 @lru_cache(maxsize=4096)
 def kind_of(metric: str) -> str:
-    """`errors`, `success`, `latency`, `resource`, `traffic` or `other`.
+    """`errors`, `success`, `latency`, `resource`, `io`, `traffic` or `other`.
 
     Example:
         >>> [kind_of(name) for name in ("latency_p99", "http_5xx_ratio", "cpu", "availability")]

@@ -10,13 +10,19 @@ from irkit.diagnosis.changes import NEEDED, NONE, ScoredChange, read_lines, scor
 from irkit.diagnosis.features import FEATURES, Signs, read_signs
 from irkit.diagnosis.inputs import Inputs, Series, read_inputs
 from irkit.diagnosis.kinds import kind_of
-from irkit.diagnosis.weights import WEIGHTS
+from irkit.diagnosis.weights import CONFIDENCE, WEIGHTS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import numpy as np
     import pandas as pd
+
+_SILENT = 0.1  # with a smaller chance than this to be right, nothing is said
+_STILL = 0.7  # no sign of any service is larger than this: nothing moved
+_HEARD = ("gap", "waits", "own", "flow", "bad_lines", "new_lines", "lost_lines", "own_below",
+          "flow_below", "bad_lines_below", "lost_lines_below")  # fmt: skip
+_FOLLOWED = ("follows", "follows_alone", "follows_below")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,22 +93,46 @@ def rank_services(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> R
     """Rank the services of checked inputs and keep what each sign contributed."""
     import numpy as np
 
-    signs = read_signs(given)
+    signs = read_signs(given, changes)
     parts = signs.table * np.array([WEIGHTS[name] for name in FEATURES])
     score = parts.sum(axis=1)
     if not len(score):
         return Ranking(signs=signs, order=(), share=score, parts=parts, confidence=0.0, silent=True)
     share = np.exp(score - score.max())
     share /= share.sum()
+    chance = np.dot(CONFIDENCE, [1.0, *doubts(signs, parts)])
+    confidence = float(np.clip(1 / (1 + np.exp(-chance)), 0.01, 0.98))
     order = tuple(int(i) for i in np.argsort(-score, kind="stable"))
     return Ranking(
         signs=signs,
         order=order,
         share=share,
         parts=parts,
-        confidence=float(share[order[0]]),
-        silent=bool(signs.table.max() < 0.7),
+        confidence=confidence,
+        silent=confidence < _SILENT or float(signs.table.max()) < _STILL,
     )
+
+
+def doubts(signs: Signs, parts: np.ndarray) -> list[float]:
+    """What the chance that the first suspect is right depends on.
+
+    How far it is ahead of the others, by how much its series are louder than any service usually
+    is, and how much logs and spans, and the alerting series, speak against it.
+    """
+    import numpy as np
+
+    score = parts.sum(axis=1)
+    first = int(score.argmax())
+    others = np.delete(score, first)
+    ahead = score[first] - (np.logaddexp.reduce(others) if len(others) else -6.0)
+    heard = sum(parts[first, FEATURES.index(name)] for name in _HEARD)
+    followed = sum(parts[first, FEATURES.index(name)] for name in _FOLLOWED)
+    return [
+        float(np.clip(ahead, -4.0, 6.0)),
+        float(np.clip(signs.telling.get(signs.services[first], 0.0) - signs.usual, -2.0, 3.0)),
+        float(np.clip(heard, 0.0, 8.0)),
+        float(np.clip(followed, 0.0, 8.0)),
+    ]
 
 
 def top_metric(ranking: Ranking, place: int) -> str | None:

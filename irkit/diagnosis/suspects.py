@@ -148,9 +148,7 @@ class Suspects(display.Shown):
         """One row for each suspect: rank, service, change, strength, word, sentence."""
         import pandas as pd
 
-        rows = [
-            (s.suspect.rank, s.service, s.change, s.strength, s.word, s.sentence) for s in self
-        ]
+        rows = [(s.suspect.rank, s.service, s.change, s.strength, s.word, s.sentence) for s in self]
         names = ("rank", "service", "change", "strength", "word", "sentence")
         return pd.DataFrame(rows, columns=names)
 
