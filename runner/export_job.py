@@ -68,7 +68,8 @@ class Exports:
         """
         state = self.ledger.state(incident)
         files = self.postmortem(incident, to, edited_by=by)
-        self._record(state, f"export:by-hand:{state.last_seq}", state.last_seq, files, by)
+        last = self.ledger.events(incident)[-1].seq
+        self._record(state, f"export:by-hand:{last}", state.last_seq, files, by)
         return files
 
     def _record(

@@ -86,7 +86,7 @@ def _decide(
         config, token_file, f"/plans/{plan}/{verb}", {"plan_hash": known.plan.hash, "note": note}
     )
     click.echo(f"{plan}: {'approved' if verb == 'approve' else 'denied'}")
-    if isinstance(answer, dict) and answer.get("owed"):
+    if verb == "approve" and isinstance(answer, dict) and answer.get("owed"):
         click.echo("no runner is running: it is applied when `irkit serve` starts")
 
 

@@ -156,7 +156,9 @@ def verify(ctx: click.Context, incident: str, head: str, as_json: bool) -> None:
     echo(value, as_json=as_json, text=lambda: _verdict(value))
     if broken:
         raise LedgerBroken(
-            f"{len(broken)} things were changed", on=incident, next="compare with a backup"
+            "1 thing was changed" if len(broken) == 1 else f"{len(broken)} things were changed",
+            on=incident,
+            next="compare with a backup",
         )
 
 
