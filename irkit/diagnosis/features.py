@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from irkit.diagnosis.difftext import ChangeText, moment
 from irkit.diagnosis.inputs import Inputs
-from irkit.diagnosis.kinds import KINDS, kind_of
+from irkit.diagnosis.kinds import KINDS
 from irkit.diagnosis.moves import Moves, measure
-from irkit.diagnosis.novelty import contrast, telling_score, usual_scores
+from irkit.diagnosis.novelty import Layout, usual_score
 from irkit.diagnosis.spans import SpanEvidence, read_spans
 from irkit.diagnosis.together import how_closely
 from irkit.diagnosis.words import Pattern, read_words
@@ -32,7 +32,7 @@ FEATURES = (
 class Signs:
     """All that was measured; `table` has a row per service and a column per name of FEATURES.
 
-    `telling` is what the plainest series of each service say (novelty.telling_score), `usual` what
+    `telling` is what the plainest series of each service say (Layout.telling), `usual` what
     the loudest service says in most windows of the quiet time.
     """
 
@@ -44,6 +44,7 @@ class Signs:
     spans: Mapping[str, SpanEvidence]
     patterns: Sequence[Pattern]
     callees: Mapping[str, frozenset[str]]
+    layout: Layout
     weighted: np.ndarray
     telling: Mapping[str, float]
     usual: float
@@ -66,17 +67,16 @@ def read_signs(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> Sign
     place = {name: i for i, name in enumerate(names)}
     callees = _callees(given.graph, traces)
 
-    size = np.log1p(np.abs(moves.sigmas))
+    layout = Layout(labels)
+    weighted = layout.contrast(np.log1p(np.abs(moves.sigmas)))
     follows = how_closely(moves, labels, target)
     table = {name: np.zeros(len(names)) for name in FEATURES}
-    weighted = contrast(size, labels)
-    for column, (service, metric) in enumerate(labels):
-        kind = kind_of(metric)
-        row = place[service]
-        kind = "errors" if kind == "success" else kind
-        table[kind][row] = max(table[kind][row], weighted[column])
-        table["gone"][row] = max(table["gone"][row], float(moves.gone[column]))
-        table["follows"][row] = max(table["follows"][row], follows[column])
+    owners = [place[service] for service in layout.services]
+    for kind in KINDS:
+        table[kind][owners] = layout.largest(weighted, kind)
+    for service, columns in layout.columns.items():
+        table["gone"][place[service]] = float(moves.gone[columns].max())
+        table["follows"][place[service]] = float(follows[columns].max())
     _first_movers(table["early"], moves, weighted, [place[service] for service, _ in labels])
     for service, span in spans.items():
         table["gap"][place[service]] = span.gap
@@ -112,8 +112,9 @@ def read_signs(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> Sign
         patterns=patterns,
         callees=callees,
         weighted=weighted,
-        telling=telling_score(weighted, labels),
-        usual=float(np.quantile(usual_scores(moves, labels) or [0.0], 0.8)),
+        layout=layout,
+        telling=dict(zip(layout.services, layout.telling(weighted).tolist(), strict=True)),
+        usual=usual_score(moves, layout),
     )
 
 

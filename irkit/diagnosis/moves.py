@@ -16,6 +16,7 @@ _NORMAL_STD = 1.349  # the interquartile range of a normal distribution in stand
 _WIDE_STD = 3.92  # the same for its 2.5 % to 97.5 % range
 _LEVEL_FLOOR = 0.05  # a change of less than 5 % of the level is never many sigmas
 _TOP_FLOOR = 0.01
+_ENOUGH = 600  # rows tell a spread
 _PEER_FLOOR = 0.7  # of the median spread of the same metric on all services
 
 
@@ -168,13 +169,30 @@ def _level_and_spread(
     base = smooth[min(width - 1, max(upto - 3, 0)) : max(upto, 1)]
     empty = ~np.isfinite(base).any(axis=0)
     base = np.where(empty, 0.0, base)
-    low, quarter, level, upper, high = np.nanquantile(base, (0.025, 0.25, 0.5, 0.75, 0.975), axis=0)
+    base = base[:: max(len(base) // _ENOUGH, 1)]
+    low, quarter, level, upper, high = _quantiles(base, (0.025, 0.25, 0.5, 0.75, 0.975))
     top = np.where(np.isfinite(values), np.abs(values), 0.0).max(axis=0)
     floor = np.maximum(_LEVEL_FLOOR * np.abs(level), _TOP_FLOOR * top)
     spread = np.maximum((upper - quarter) / _NORMAL_STD, (high - low) / _WIDE_STD)
     spread = np.maximum(spread, _PEER_FLOOR * _peers(spread, names))
     spread = np.maximum(np.maximum(spread, floor), 1e-12)
     return np.where(empty, np.nan, level), spread
+
+
+def _quantiles(base: np.ndarray, at: tuple[float, ...]) -> list[np.ndarray]:
+    """Quantiles of each column over what is known (np.nanquantile goes column by column)."""
+    import numpy as np
+
+    ordered = np.sort(base.T, axis=1)  # unknown values go last
+    last = np.maximum(np.isfinite(ordered).sum(axis=1) - 1, 0)
+    columns = np.arange(len(ordered))
+    found = []
+    for share in at:
+        place = share * last
+        low, high = np.floor(place).astype(int), np.ceil(place).astype(int)
+        below, above = ordered[columns, low], ordered[columns, high]
+        found.append(below + (above - below) * (place - low))
+    return found
 
 
 def _peers(spread: np.ndarray, names: list[str]) -> np.ndarray:

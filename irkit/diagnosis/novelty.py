@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from irkit.diagnosis.kinds import kind_of
@@ -14,48 +15,80 @@ if TYPE_CHECKING:
 
 _WINDOWS = 12
 _TELLING = ("errors", "latency", "resource")  # load and disks jump too often by themselves
+_PEERS = 5
 
 
-def contrast(size: np.ndarray, labels: Sequence[tuple[str, str]]) -> np.ndarray:
-    """Movement beyond what the same metric does on the typical service (more load moves all)."""
-    import numpy as np
+class Layout:
+    """Which columns belong together: to one service, to one kind, to one metric of all services."""
 
-    shared: dict[str, list[int]] = {}
-    for column, (_, metric) in enumerate(labels):
-        shared.setdefault(metric, []).append(column)
-    beyond = size.copy()
-    for places in shared.values():
-        if len(places) >= 5:
-            beyond[places] -= np.median(size[places])
-    return np.maximum(beyond, 0.0)
+    def __init__(self, labels: Sequence[tuple[str, str]]) -> None:
+        self.labels = tuple(labels)
+        self.services = tuple(sorted({service for service, _ in labels}))
+        kinds = [kind_of(metric) for _, metric in labels]
+        self.kinds = tuple("errors" if kind == "success" else kind for kind in kinds)
+
+    @cached_property
+    def columns(self) -> dict[str, list[int]]:
+        """The columns of each service."""
+        mine: dict[str, list[int]] = {service: [] for service in self.services}
+        for column, (service, _) in enumerate(self.labels):
+            mine[service].append(column)
+        return mine
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        import numpy as np
+
+        place = {service: row for row, service in enumerate(self.services)}
+        return np.array([place[service] for service, _ in self.labels], dtype=int)
+
+    @cached_property
+    def _peers(self) -> list[list[int]]:
+        shared: dict[str, list[int]] = {}
+        for column, (_, metric) in enumerate(self.labels):
+            shared.setdefault(metric, []).append(column)
+        return [columns for columns in shared.values() if len(columns) >= _PEERS]
+
+    def contrast(self, size: np.ndarray) -> np.ndarray:
+        """Movement beyond what the same metric does on the typical service (load moves all)."""
+        import numpy as np
+
+        beyond = size.copy()
+        for columns in self._peers:
+            beyond[columns] -= np.median(size[columns])
+        return np.maximum(beyond, 0.0)
+
+    def largest(self, size: np.ndarray, kind: str) -> np.ndarray:
+        """Per service, the largest of its series of one kind."""
+        import numpy as np
+
+        most = np.zeros(len(self.services))
+        chosen = np.array([one == kind for one in self.kinds], dtype=bool)
+        np.maximum.at(most, self._rows[chosen], size[chosen])
+        return most
+
+    def telling(self, size: np.ndarray) -> np.ndarray:
+        """Per service, what its errors, latencies and resources alone say, in log-odds."""
+        import numpy as np
+
+        parts = [WEIGHTS[kind] * self.largest(size, kind) for kind in _TELLING]
+        return np.sum(parts, axis=0)
 
 
-def usual_scores(moves: Moves, labels: Sequence[tuple[str, str]]) -> list[float]:
-    """The largest score that any service reaches in windows as long before the incident.
-
-    The score is `telling_score`'s, so that it can be compared with a suspect's.
-    """
+def usual_score(moves: Moves, layout: Layout) -> float:
+    """What the loudest service says in most windows as long before the incident."""
     import numpy as np
 
     rows = max(min(len(moves.times) - moves.first, moves.first // 4), 1)
     starts = np.linspace(3, moves.first - rows, _WINDOWS)
-    services = sorted({service for service, _ in labels})
-    usual = []
-    for at in sorted({int(start) for start in starts if start >= 0}):
-        size = np.log1p(np.abs(moves.scores[at : at + rows]).max(axis=0))
-        scores = telling_score(contrast(size, labels), labels)
-        usual.append(max((scores[service] for service in services), default=0.0))
-    return usual
+    usual = [
+        float(layout.telling(layout.contrast(_peak(moves.scores[at : at + rows]))).max(initial=0.0))
+        for at in sorted({int(start) for start in starts if start >= 0})
+    ]
+    return float(np.quantile(usual, 0.8)) if usual else 0.0
 
 
-def telling_score(size: np.ndarray, labels: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """Per service, what its errors, latencies and resources alone say, in log-odds."""
-    largest: dict[tuple[str, str], float] = {}
-    for column, (service, metric) in enumerate(labels):
-        kind = kind_of(metric)
-        key = (service, "errors" if kind == "success" else kind)
-        largest[key] = max(largest.get(key, 0.0), float(size[column]))
-    return {
-        service: sum(WEIGHTS[kind] * largest.get((service, kind), 0.0) for kind in _TELLING)
-        for service, _ in labels
-    }
+def _peak(scores: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return np.log1p(np.abs(scores).max(axis=0))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from irkit.diagnosis.changes import NEEDED, NONE, ScoredChange, read_lines, score_changes
 from irkit.diagnosis.features import FEATURES, Signs, read_signs
 from irkit.diagnosis.inputs import Inputs, Series, read_inputs
-from irkit.diagnosis.kinds import kind_of
 from irkit.diagnosis.weights import CONFIDENCE, WEIGHTS
 
 if TYPE_CHECKING:
@@ -139,15 +138,14 @@ def top_metric(ranking: Ranking, place: int) -> str | None:
     """The metric of a suspect that shows the fault best: of the kind that spoke most against it."""
     signs = ranking.signs
     service = signs.services[place]
-    mine = [i for i, (owner, _) in enumerate(signs.columns) if owner == service]
+    mine = signs.layout.columns.get(service, [])
     if not mine:
         return None
     parts = dict(zip(FEATURES, ranking.parts[place], strict=True))
     network = parts["gap"] > max(parts["resource"], parts["errors"])
 
     def strength(column: int) -> tuple[float, float]:
-        kind = kind_of(signs.columns[column][1])
-        kind = "errors" if kind == "success" else kind
+        kind = signs.layout.kinds[column]
         preferred = kind == "latency" if network else True
         return (
             (1.0 if preferred else 0.2)

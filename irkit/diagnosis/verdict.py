@@ -392,7 +392,7 @@ class _Writer:
         return sorted(mine, key=lambda c: -self.signs.weighted[c])[:3]
 
     def _columns(self, service: str) -> list[int]:
-        return [c for c, (owner, _) in enumerate(self.signs.columns) if owner == service]
+        return self.signs.layout.columns.get(service, [])
 
     def _moved(self, column: int) -> Finding:
         unit = self.units.get(self.signs.columns[column], "")
