@@ -242,7 +242,8 @@ def suspects_of(inc: Incident) -> Suspects:
 
     looked = look_around(inc)
     found = diagnose(looked)
-    gaps = (*looked.gaps, *found.gaps)
+    # No source of traces can be configured: what nobody could have asked is not missing.
+    gaps = (*looked.gaps, *(gap for gap in found.gaps if gap.what != "traces"))
     onset = looked.symptom or found.onset
     inc.session.note(
         Note(

@@ -65,7 +65,8 @@ def lessons(facts: PostmortemFacts) -> str:
     ]
     hindered = [
         f"- {md(gap.what)}: {md(gap.why)}. {md(_sentence(gap.cannot_say))}"
-        for gap in facts.gaps[:5]
+        for gap in facts.gaps
+        if gap.what in facts.failed_looks
     ]
     hindered += [
         f"- {md(r.action)} {md(r.target)} was refused: {md(r.text)}" for r in facts.refusals[:5]

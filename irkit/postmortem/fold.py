@@ -73,6 +73,9 @@ def facts(
         ),
         ruled_out=state.ruled_out,
         gaps=_gaps(told),
+        failed_looks=tuple(
+            dict.fromkeys(e.body.gap.what for e in told if isinstance(e.body, ev.GapFound))
+        )[:5],
         method=next((e.body.method for e in told if isinstance(e.body, ev.SuspectsNamed)), ""),
         responses=_responses(told, state),
         refusals=tuple(

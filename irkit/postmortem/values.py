@@ -179,6 +179,7 @@ class PostmortemFacts(Value, frozen=True, kw_only=True):
     suspects: tuple[RatedSuspect, ...] = ()
     ruled_out: tuple[RuledOut, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    failed_looks: tuple[str, ...] = ()
     method: str = ""
     responses: tuple[Response, ...] = ()
     refusals: tuple[Refusal, ...] = ()
