@@ -21,6 +21,7 @@ from irkit.model.principal import SYSTEM
 from irkit.model.times import four_times
 from irkit.model.window import format_duration
 from irkit.timeline import sentence
+from runner import verify as chain
 from runner.commands.common import (
     act,
     config_of,
@@ -32,6 +33,7 @@ from runner.commands.common import (
     token_option,
     writing,
 )
+from runner.database import Database
 from runner.people import person_of
 from runner.terminal import columns, labelled, table
 
@@ -146,12 +148,21 @@ def verify(ctx: click.Context, incident: str, head: str, as_json: bool) -> None:
       irkit verify IR-1 --head 3f9a1c
     """
     config = config_of(ctx)
-    with reading(config) as ledger:
-        verdict = ledger.verify(incident, printed_head=head)
-        state = ledger.state(incident)
-        exports = [e.body for e in ledger.events(incident)
-                   if isinstance(e.body, PostmortemExported)]  # fmt: skip
-    broken = [*verdict.broken, *_changed_files(config, state, exports)]
+    database = Database(config.storage_path, writer=False)
+    try:
+        verdict = chain.verify(database, incident, printed_head=head)
+    finally:
+        database.close()
+    broken = list(verdict.broken)
+    try:
+        with reading(config) as ledger:
+            state = ledger.state(incident)
+            exports = [e.body for e in ledger.events(incident)
+                       if isinstance(e.body, PostmortemExported)]  # fmt: skip
+        broken.extend(_changed_files(config, state, exports))
+    except LedgerBroken:
+        if not broken:  # another incident's events; of this one the chain has told all
+            raise
     value = {**msgspec.to_builtins(verdict), "broken": broken}
     echo(value, as_json=as_json, text=lambda: _verdict(value))
     if broken:
