@@ -79,6 +79,8 @@ def usual_score(moves: Moves, layout: Layout) -> float:
     """What the loudest service says in most windows as long before the incident."""
     import numpy as np
 
+    if not len(moves.times):
+        return 0.0  # nothing could be looked at: every source is a gap
     rows = max(min(len(moves.times) - moves.first, moves.first // 4), 1)
     starts = np.linspace(3, moves.first - rows, _WINDOWS)
     usual = [
