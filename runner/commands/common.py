@@ -14,7 +14,8 @@ import msgspec
 
 from irkit.clock import SystemClock
 from irkit.config import Config, load
-from irkit.errors import AlreadyRunning, BadInput, IrkitError, NotFound, Refused
+from irkit.errors import AlreadyRunning, BadInput, ConfigError, IrkitError, NotFound, Refused
+from irkit.evidence.redact import secrets_in
 from irkit.model.incident import IncidentState
 from irkit.secret import Secret
 from runner.database import Database
@@ -86,6 +87,20 @@ def echo(value: Any, *, as_json: bool, text: Callable[[], str]) -> None:
         click.echo(json.dumps(msgspec.to_builtins(value), indent=1, ensure_ascii=False))
     else:
         click.echo(text())
+
+
+def missing_secrets(config: Config) -> list[str]:
+    """A sentence for each secret of the config that is not set or cannot be read here."""
+    missing = []
+    sections = {"integrations": config.integrations, "people": config.people}
+    for section, entries in sections.items():
+        for name, entry in entries.items():
+            for secret in secrets_in(entry):
+                try:
+                    secret.reveal()
+                except ConfigError as why:
+                    missing.append(f"{config.file.name}: {section}.{name}: {why}")
+    return missing
 
 
 def act(config: Config, token_file: Path | None, path: str, body: dict[str, Any]) -> Any:

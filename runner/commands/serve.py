@@ -16,8 +16,7 @@ import click
 
 from irkit.config import Config
 from irkit.errors import ConfigError
-from irkit.evidence.redact import secrets_in
-from runner.commands.common import config_of
+from runner.commands.common import config_of, missing_secrets
 
 if TYPE_CHECKING:
     from runner.serve import Server
@@ -42,7 +41,9 @@ def serve(ctx: click.Context, listen: str, person: str) -> None:
     person = person or next(iter(config.people), "operator")
     if config.people and person not in config.people:
         raise ConfigError("nobody of that name", on=person, next="add them under people")
-    _secrets_are_there(config)
+    missing = missing_secrets(config)  # told now, and not when an alert comes
+    if missing:
+        raise ConfigError("\n".join(missing))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with _stopped_by(signal.SIGTERM):
         _serve(config, person)
@@ -64,25 +65,6 @@ def _serve(config: Config, person: str) -> None:
             server.close()
     finally:
         runner.close()
-
-
-def _secrets_are_there(config: Config) -> None:
-    """A secret that is missing is told now, and not when an alert comes.
-
-    Raises:
-        ConfigError: one line for each.
-    """
-    missing = []
-    sections = {"integrations": config.integrations, "people": config.people}
-    for section, entries in sections.items():
-        for name, entry in entries.items():
-            for secret in secrets_in(entry):
-                try:
-                    secret.reveal()
-                except ConfigError as why:
-                    missing.append(f"{config.file.name}: {section}.{name}: {why}")
-    if missing:
-        raise ConfigError("\n".join(missing))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from irkit.config import Config
 from irkit.errors import BadAlert, BadInput, ConfigError, IrkitError, LookFailed
 from irkit.model.alert import Alert
 from runner import confine, parameters
-from runner.commands.common import config_of, echo, json_option, reading
+from runner.commands.common import config_of, echo, json_option, missing_secrets, reading
 from runner.decide.grouping import triage
 from runner.decide.routing import choose
 from runner.runbooks import Runbooks, shared
@@ -56,11 +56,19 @@ def check(ctx: click.Context, connect: bool) -> None:
     """
     config = config_of(ctx)
     click.echo(f"config      {config.file}")
-    click.echo(
-        f"            {len(config.integrations)} integrations, {len(config.services.services)} "
-        f"services, {len(config.routes)} routes, {len(config.people)} people"
-    )
+    counts = {
+        "integration": len(config.integrations), "service": len(config.services.services),
+        "route": len(config.routes), "person": len(config.people),
+    }  # fmt: skip
+    click.echo(f"            {', '.join(_counted(n, one) for one, n in counts.items())}")
     mistakes = list(_mistakes(config))
+    missing = missing_secrets(config)
+    if connect:
+        mistakes += missing
+    elif missing:
+        click.echo("secrets     not set here, and `irkit serve` needs them:")
+        for one in missing:
+            click.echo(f"            {one}")
     held = confine.available()
     for name in ("files", "processes", "network", "memory", "cpu", "user"):
         click.echo(f"confined    {name}: {getattr(held, name)}")
@@ -114,6 +122,11 @@ def route(ctx: click.Context, alert: Path, source: str, as_json: bool) -> None:
     echo(rows, as_json=as_json, text=lambda: "\n\n".join(map(_explained, rows)))
 
 
+def _counted(number: int, one: str) -> str:
+    many = {"person": "people"}.get(one, f"{one}s")
+    return f"{number} {one if number == 1 else many}"
+
+
 def _explained(row: dict[str, object]) -> str:
     steps = row["steps"]
     assert isinstance(steps, list)
@@ -165,11 +178,6 @@ def _mistakes(config: Config) -> Iterator[str]:
             click.echo(f"runbook     {path.stem}: {names}")
         except IrkitError as why:
             yield f"{path}: {why}"
-    for name, person in config.people.items():
-        try:
-            person.token.reveal()
-        except ConfigError as why:
-            yield f"{config.file.name}: people.{name}.token: {why}"
 
 
 def _probes(config: Config) -> list[str]:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent.parent / "web"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "web"))
 
 import scene
 

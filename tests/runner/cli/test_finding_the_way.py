@@ -85,8 +85,8 @@ def test_check_names_every_mistake(tmp_path: Path, type_in: Type) -> None:
     assert "routes.0: no such runbook: high-eror-rate. did you mean 'high-error-rate'?" in told.err
     assert "routes.1:" in told.err
     assert "did you mean 'since'?" in told.err
-    assert "people.ada" in told.err
-    assert "env:NOT_SET_ANYWHERE" in told.err
+    assert "people.ada: a secret is empty or not set: env:NOT_SET_ANYWHERE" in told.out
+    assert "people.ada" in type_in(tmp_path, "check", "--connect").err
     assert "all is well" not in told.out
 
 
