@@ -55,9 +55,7 @@ def test_the_post_mortem_lies_where_it_says_and_has_the_figures(played: Played) 
     assert found
     page = Path(found[1]).read_text()
     last = show(played.home)["incident"]["runs"][-1]["run"]
-    notebook = json.loads(
-        (played.home / "state" / "runs" / last / "notebook.ipynb").read_text()
-    )
+    notebook = json.loads((played.home / "state" / "runs" / last / "notebook.ipynb").read_text())
     outputs = [o.get("data", {}) for c in notebook["cells"] for o in c.get("outputs", [])]
     figures = sum(any("vnd.irkit" in mime for mime in data) for data in outputs)
     assert figures >= 3

@@ -42,7 +42,8 @@ def test_live_recorded_and_replayed(tmp_path: Path) -> None:
     state, kinds = kinds_of(home)
     assert state == "resolved"
     assert kinds.count("action.applied") == 1
-    deploys = [json.loads(line) for line in (home / "shop" / "deploys.jsonl").open()]
+    lines = (home / "shop" / "deploys.jsonl").read_text().splitlines()
+    deploys = [json.loads(line) for line in lines]
     went_out = [d["version"] for d in deploys if d["service"] == "checkout"]
     assert went_out[-2:] == ["1.4.2", "1.4.1"], "one bad release, one rollback"
     assert went_out.count("1.4.2") == 1
