@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -45,7 +45,7 @@ def serve(ctx: click.Context, listen: str, person: str) -> None:
     if missing:
         raise ConfigError("\n".join(missing))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with _stopped_by(signal.SIGTERM):
+    with _stopped_by(signal.SIGTERM), suppress(KeyboardInterrupt):  # while it still starts
         _serve(config, person)
     click.echo("stopped; what is owed is done by the next start")
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import socket
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
-from serving import SECRETS, Serving, irkit
+from serving import IRKIT, SECRETS, Serving, environment, irkit
 
 CONFIG = """
 integrations:
@@ -80,8 +83,6 @@ def test_what_a_killed_server_left_behind_is_not_believed(home: Path, serving: S
     assert done.returncode == 0, done.stderr
 
     # Another command holds the ledger: nobody's token goes to an address that is a dead process's.
-    import fcntl
-
     with (home / ".irkit" / "lock").open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         busy = irkit(home, "note", "IR-1", "hello", token=SECRETS["ADA_TOKEN"])
@@ -124,3 +125,17 @@ def test_a_stranger_as_person_is_refused(home: Path) -> None:
     failed = irkit(home, "serve", "--person", "eve")
     assert failed.returncode == 2
     assert "nobody of that name: eve" in failed.stderr
+
+
+def test_a_signal_while_it_starts_is_no_error_either(home: Path, tmp_path: Path) -> None:
+    with (tmp_path / "told").open("w") as told:
+        process = subprocess.Popen(
+            [IRKIT, "serve"], cwd=home, env=environment(SECRETS), stdout=told, stderr=told
+        )
+    deadline = time.monotonic() + 30
+    while not (home / ".irkit" / "lock").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0, (tmp_path / "told").read_text()
+    assert "Traceback" not in (tmp_path / "told").read_text()
