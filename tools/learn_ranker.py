@@ -29,12 +29,12 @@ from irkit.diagnosis.ranking import doubts
 HERE = Path(__file__).resolve().parent
 DEFAULT = Path(os.environ.get("IRKIT_RCA_DATA", HERE.parent.parent / "shared" / "rca" / "data"))
 PRIOR = {
-    "errors": 0.6, "latency": 0.6, "resource": 1.0, "io": 0.7, "traffic": 0.2, "other": 0.5,
-    "gone": 0.5, "follows": 2.5, "follows_alone": 0.8, "gap": 1.0, "waits": 1.0, "own": 0.5, "flow": 0.3,
-    "bad_lines": 1.0, "new_lines": 0.3, "lost_lines": 0.7, "early": 0.3, "changed": 0.4,
-    "errors_below": -0.4, "latency_below": -0.4, "follows_below": -1.0, "bad_lines_below": -0.4,
-    "lost_lines_below": -0.2, "flow_below": -0.2, "own_below": -0.1, "alerting": -1.0,
-    "alerting_alone": 0.5,
+    "errors": 0.9, "latency": 0.8, "resource": 1.0, "io": 0.6, "traffic": 0.2, "other": 0.5,
+    "gone": 0.5, "follows": 3.2, "follows_alone": 0.8, "gap": 1.0, "waits": 1.0, "own": 0.5,
+    "flow": 0.3, "bad_lines": 1.0, "new_lines": 0.3, "lost_lines": 0.7, "early": 0.3,
+    "changed": 0.4, "errors_below": -0.7, "latency_below": -0.6, "follows_below": -1.0,
+    "bad_lines_below": -0.4, "lost_lines_below": -0.2, "flow_below": -0.2, "own_below": -0.1,
+    "alerting": -1.0, "alerting_alone": 0.5,
 }  # fmt: skip
 TRUST = 12.0  # how strongly a weight is held at its prior: so many incidents speak as loudly
 UNJUDGED = {"rootcausebench"}  # few services, authored: judges changes, not services

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NONE = "none"
 _KINDS = {"deploy": 0.0, "release": 0.0, "rollout": 0.0, "config": -0.2, "flag": -0.8}
 _UNDEPLOYED = -3.0  # a commit that no deploy carried is not running
-NEEDED = 1.0  # the score below which no change is named
+NEEDED = 1.8  # the score below which no change is named
 # What needs no change to break: certificates, other people's services, the machines underneath.
 _OUTSIDE = re.compile(
     r"certificate.{0,20}expired|certificate is not yet valid|\bcert\w* expir"

@@ -10,7 +10,7 @@ from irkit.diagnosis.difftext import ChangeText, moment
 from irkit.diagnosis.inputs import Inputs
 from irkit.diagnosis.kinds import KINDS
 from irkit.diagnosis.moves import Moves, measure
-from irkit.diagnosis.novelty import Layout, usual_score
+from irkit.diagnosis.novelty import Layout, alert_moves, usual_score
 from irkit.diagnosis.spans import SpanEvidence, read_spans
 from irkit.diagnosis.together import how_closely
 from irkit.diagnosis.words import Pattern, read_words
@@ -33,7 +33,8 @@ class Signs:
     """All that was measured; `table` has a row per service and a column per name of FEATURES.
 
     `telling` is what the plainest series of each service say (Layout.telling), `usual` what
-    the loudest service says in most windows of the quiet time.
+    the loudest service says in most windows of the quiet time, `alert` by how much the alerting
+    series moved more than usual (0 without one).
     """
 
     services: tuple[str, ...]
@@ -48,6 +49,7 @@ class Signs:
     weighted: np.ndarray
     telling: Mapping[str, float]
     usual: float
+    alert: float
 
 
 def read_signs(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> Signs:
@@ -115,6 +117,7 @@ def read_signs(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> Sign
         layout=layout,
         telling=dict(zip(layout.services, layout.telling(weighted).tolist(), strict=True)),
         usual=usual_score(moves, layout),
+        alert=alert_moves(moves, labels.index(target)) if target in labels else 0.0,
     )
 
 

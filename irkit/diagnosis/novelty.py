@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -77,17 +77,35 @@ class Layout:
 
 def usual_score(moves: Moves, layout: Layout) -> float:
     """What the loudest service says in most windows as long before the incident."""
+    if not layout.labels:
+        return 0.0
+    return _most(
+        float(layout.telling(layout.contrast(_peak(window))).max()) for window in _windows(moves)
+    )
+
+
+def alert_moves(moves: Moves, column: int) -> float:
+    """By how much the alerting series moved more than in most windows as long before, in logs."""
     import numpy as np
 
-    if not len(moves.times):
-        return 0.0  # nothing could be looked at: every source is a gap
+    usual = _most(float(_peak(window[:, [column]])[0]) for window in _windows(moves))
+    return float(np.log1p(abs(moves.sigmas[column]))) - usual
+
+
+def _windows(moves: Moves) -> Iterator[np.ndarray]:
+    import numpy as np
+
     rows = max(min(len(moves.times) - moves.first, moves.first // 4), 1)
     starts = np.linspace(3, moves.first - rows, _WINDOWS)
-    usual = [
-        float(layout.telling(layout.contrast(_peak(moves.scores[at : at + rows]))).max(initial=0.0))
-        for at in sorted({int(start) for start in starts if start >= 0})
-    ]
-    return float(np.quantile(usual, 0.8)) if usual else 0.0
+    for at in sorted({int(start) for start in starts if start >= 0}):
+        yield moves.scores[at : at + rows]
+
+
+def _most(usual: Iterable[float]) -> float:
+    import numpy as np
+
+    found = list(usual)
+    return float(np.quantile(found, 0.8)) if found else 0.0
 
 
 def _peak(scores: np.ndarray) -> np.ndarray:

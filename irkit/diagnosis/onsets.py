@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-_CLEAR = 4.0  # spreads that a short mean must leave the level by
+_CLEAR = 4.0  # spreads by which two of three values must leave the level
 _BEGUN = 2.0  # spreads at which a movement that becomes clear has begun
 _LEAST = 8
 
@@ -37,7 +37,7 @@ def onset(series: pd.Series) -> Onset | None:
 
     The level and the spread come from the series' quiet first part, which is lengthened up to the
     movement found.  The spread has a floor (5 % of the level), so a flat line does not move by
-    infinitely many sigmas, and one odd value is no movement: the mean of three must be clear.
+    infinitely many sigmas, and one odd value is no movement: two of three must be clear.
 
     Example:
         >>> onset(errors)  # doctest: +SKIP
@@ -89,13 +89,13 @@ def _leaves(values: np.ndarray, level: float, spread: float, quiet: int) -> tupl
     import numpy as np
 
     score = (values - level) / spread
-    mean = np.convolve(score, np.full(3, 1 / 3), mode="valid")  # of each value and the two after
-    start = min(quiet, len(mean) - 1) if quiet < len(mean) else len(mean) - 1
-    clear = np.flatnonzero(np.abs(mean[start:]) >= _CLEAR)
+    of_three = np.median(np.lib.stride_tricks.sliding_window_view(score, 3), axis=1)
+    start = min(quiet, len(of_three) - 1)
+    clear = np.flatnonzero(np.abs(of_three[start:]) >= _CLEAR)
     if not len(clear):
         return None
     at = start + int(clear[0])
-    sign = np.sign(mean[at])
+    sign = np.sign(of_three[at])
     off = sign * score >= _BEGUN
     while not off[at] and at < len(score) - 1:
         at += 1

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-_SILENT = 0.1  # with a smaller chance than this to be right, nothing is said
 _STILL = 0.7  # no sign of any service is larger than this: nothing moved
+_UNSURE = 0.2
+_FAINT = 0.3  # log-odds below which logs, spans or the alerting series say nothing
 _HEARD = ("gap", "waits", "own", "flow", "bad_lines", "new_lines", "lost_lines", "own_below",
           "flow_below", "bad_lines_below", "lost_lines_below")  # fmt: skip
 _FOLLOWED = ("follows", "follows_alone", "follows_below")
@@ -99,8 +100,11 @@ def rank_services(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> R
         return Ranking(signs=signs, order=(), share=score, parts=parts, confidence=0.0, silent=True)
     share = np.exp(score - score.max())
     share /= share.sum()
-    chance = np.dot(CONFIDENCE, [1.0, *doubts(signs, parts)])
+    doubted = doubts(signs, parts)
+    chance = np.dot(CONFIDENCE, [1.0, *doubted])
     confidence = float(np.clip(1 / (1 + np.exp(-chance)), 0.01, 0.98))
+    _, louder, heard, followed = doubted
+    usual = confidence < _UNSURE and louder < 0 and heard < _FAINT and followed < _FAINT
     order = tuple(int(i) for i in np.argsort(-score, kind="stable"))
     return Ranking(
         signs=signs,
@@ -108,7 +112,7 @@ def rank_services(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> R
         share=share,
         parts=parts,
         confidence=confidence,
-        silent=confidence < _SILENT or float(signs.table.max()) < _STILL,
+        silent=usual or float(signs.table.max()) < _STILL,
     )
 
 
@@ -130,7 +134,7 @@ def doubts(signs: Signs, parts: np.ndarray) -> list[float]:
         float(np.clip(ahead, -4.0, 6.0)),
         float(np.clip(signs.telling.get(signs.services[first], 0.0) - signs.usual, -2.0, 3.0)),
         float(np.clip(heard, 0.0, 8.0)),
-        float(np.clip(followed, 0.0, 8.0)),
+        float(np.clip(followed, 0.0, 8.0)) * float(np.clip(signs.alert, 0.0, 1.0)),
     ]
 
 
