@@ -47,7 +47,8 @@ class Narrator:
 
     def say(self, text: str, style: str = "") -> None:
         """A sentence of the story that is no event."""
-        self._print(Text(labelled("", text, width=self.width), style=style))
+        indent = text[: len(text) - len(text.lstrip())]
+        self._print(Text(labelled(indent, text, width=self.width), style=style))
 
     def events(self, events: tuple[Event, ...]) -> None:
         """Tell new events."""

@@ -102,31 +102,40 @@ def test_every_shipped_recording_is_small_and_says_what_made_it(tmp_path: Path) 
         assert sorted(recording.runs) == sorted(story.runs)
 
 
-def without_look(source: Path, target: Path, unpacked: Path, *, run: int, wanted: str) -> str:
-    """Copy a recording without one look of a run; returns what was asked."""
+def without_look(source: Path, target: Path, unpacked: Path, bundle: str, wanted: str) -> None:
+    """Copy a recording without the first look of that kind in one of its bundles."""
     with zipfile.ZipFile(source) as packed:
         packed.extractall(unpacked)
-    listing = unpacked / "runs" / str(run) / "looks.jsonl"
+    listing = unpacked / bundle / "looks.jsonl"
     lines = listing.read_bytes().splitlines(keepends=True)
     gone = next(line for line in lines if wanted.encode() in line)
     listing.write_bytes(b"".join(line for line in lines if line != gone))
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
         for file in sorted(p for p in unpacked.rglob("*") if p.is_file()):
             made.write(file, str(file.relative_to(unpacked)))
-    return gone.decode()
 
 
-def test_a_look_that_is_missing_is_told_and_the_story_still_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bundle", "wanted"),
+    [("runs/1", '"op":"search"'), ("looks", '"op":"range"')],
+    ids=["of the first run", "of the verification"],
+)
+def test_a_look_that_is_missing_is_told_and_the_story_still_ends(
+    tmp_path: Path, bundle: str, wanted: str
+) -> None:
     target = tmp_path / f"holes{SUFFIX}"
     source = FOLDER / f"{scenarios()[0]}{SUFFIX}"
-    without_look(source, target, tmp_path / "unpacked", run=1, wanted='"logs"')
+    without_look(source, target, tmp_path / "unpacked", bundle, wanted)
     told = irkit("demo", "--scenario", str(target), "--home", str(tmp_path / "home"))
     assert told.returncode == 0, told.stdout + told.stderr
-    incident = show(tmp_path / "home")["incident"]
-    assert incident["state"] == "resolved"
-    assert incident["runs"][0]["gaps"] > 0 or "no answer" in incident["runs"][0]["error"]
-    page = (tmp_path / "home" / "state" / "incidents" / "IR-1" / "postmortem.md").read_text()
-    assert "no answer" in page or "gap" in page
+    shown = show(tmp_path / "home")
+    assert shown["incident"]["state"] == "resolved"
+    if bundle == "looks":
+        assert any("not recorded" in event["text"] for event in shown["events"])
+    else:
+        assert shown["incident"]["runs"][0]["gaps"] > 0
+        page = tmp_path / "home" / "state" / "runs" / "IR-1-r1" / "report.html"
+        assert "not recorded" in page.read_text()
 
 
 @pytest.mark.parametrize("columns", [60, 100])

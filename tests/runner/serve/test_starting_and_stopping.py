@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving import IRKIT, SECRETS, Serving, environment, irkit
+from serving import IRKIT, SECRETS, Serving, environment, irkit, until
 
 CONFIG = """
 integrations:
@@ -76,6 +76,8 @@ def test_two_on_one_storage_are_one_too_many(home: Path, serving: Start) -> None
 def test_what_a_killed_server_left_behind_is_not_believed(home: Path, serving: Start) -> None:
     server = serving(home)
     fire(server)
+    address = f"{server.url}/api/v1/incidents/IR-1"
+    until(lambda: httpx.get(address, headers=ADA, trust_env=False).is_success, "it is triaged")
     server.end()
     place = home / ".irkit" / "server.json"
     assert place.exists(), "it was killed, and could not tidy up"
