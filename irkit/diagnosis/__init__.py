@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 _WHERE = {
-    "Diagnosis": "verdict",
+    "Diagnosis": "writer",
     "Onset": "onsets",
-    "Sketch": "verdict",
+    "Sketch": "writer",
     "diagnose": "verdict",
     "explain": "verdict",
     "onset": "onsets",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NONE = "none"
 _KINDS = {"deploy": 0.0, "release": 0.0, "rollout": 0.0, "config": -0.2, "flag": -0.8}
 _UNDEPLOYED = -3.0  # a commit that no deploy carried is not running
-NEEDED = 1.8  # the score below which no change is named
+NEEDED = 2.2  # the score below which no change is named
 # What needs no change to break: certificates, other people's services, the machines underneath.
 _OUTSIDE = re.compile(
     r"certificate.{0,20}expired|certificate is not yet valid|\bcert\w* expir"
@@ -118,7 +118,7 @@ def _score(
         score += _UNDEPLOYED
         reasons.append("it was not deployed")
     if early >= -0.5:
-        score += 1.0 - 0.45 * log1p(max(early, 0.0) / 5)
+        score += 1.5 - 0.6 * log1p(max(early, 0.0) / 5)
     else:
         score -= 2.0 + min(-early, 60.0) / 10
         reasons.append(f"it came {-early:.0f} min after the onset")
@@ -136,6 +136,7 @@ def _score(
     elif text.known:
         score += 1.2 * (text.risk - 1.0)
         if text.risk < 0.5:
+            score -= 0.8
             reasons.append("it changes no behaviour")
     matched, matches = _matches(text, evidence, lines.files, frequency, documents)
     score += 1.5 * log1p(matched)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _IDLE_FILES = re.compile(
     r"(^|/)(docs?|documentation|examples?|testdata|tests?|__tests__|fixtures|\.github|\.circleci)/"
@@ -108,9 +109,8 @@ def _risk(gone: list[str], came: list[str], removed: Counter[str], added: Counte
     if _only_extended(gone, came):
         return 0.2
     guards_gone = {word for word in removed if _GUARDS.search(word)}
-    limits = {word for word in removed if float_like(word)} and {
-        word for word in added if float_like(word)
-    }
+    old, new = (Counter(_NUMBER.findall("\n".join(lines))) for lines in (gone, came))
+    limits = bool(old - new) and bool(new - old)
     queries = {"select", "query", "from", "insert", "update"} & set(added)
     loops = any(re.search(r"\bfor\b", line) for line in came)
     if limits or (queries and loops) or (guards_gone and len(removed) >= len(added) / 2):

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STILL = 0.7  # no sign of any service is larger than this: nothing moved
-_UNSURE = 0.2
+_CLEAR = 1.6  # log(1 + 4 sigmas), and about as much for the signs of logs and spans
+_UNMISSABLE = ("follows", "follows_alone", "gap", "waits", "bad_lines", "lost_lines")
+_UNSURE = 0.2  # with a smaller chance to be right, what is usual is not worth a word
 _FAINT = 0.3  # log-odds below which logs, spans or the alerting series say nothing
 _HEARD = ("gap", "waits", "own", "flow", "bad_lines", "new_lines", "lost_lines", "own_below",
           "flow_below", "bad_lines_below", "lost_lines_below")  # fmt: skip
@@ -30,7 +32,8 @@ class Ranking:
     """Services in order of suspicion: `order` are places in `signs.services`, best first.
 
     `share` is each service's part of the suspicion (sums to 1), `parts` the log-odds that each
-    sign gives to each service, `confidence` the chance that the first one is the cause.
+    sign gives to each service, `confidence` the chance that the first one is the cause.  `silent`
+    says that the window is an ordinary one, `still` that nothing in it moved clearly.
     """
 
     signs: Signs
@@ -39,6 +42,7 @@ class Ranking:
     parts: np.ndarray
     confidence: float
     silent: bool
+    still: bool
 
     def chances(self) -> list[float]:
         """Each service's chance to be the cause, by its place in `signs.services`; sums to 1."""
@@ -97,7 +101,9 @@ def rank_services(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> R
     parts = signs.table * np.array([WEIGHTS[name] for name in FEATURES])
     score = parts.sum(axis=1)
     if not len(score):
-        return Ranking(signs=signs, order=(), share=score, parts=parts, confidence=0.0, silent=True)
+        return Ranking(
+            signs=signs, order=(), share=score, parts=parts, confidence=0.0, silent=True, still=True
+        )
     share = np.exp(score - score.max())
     share /= share.sum()
     doubted = doubts(signs, parts)
@@ -105,6 +111,8 @@ def rank_services(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> R
     confidence = float(np.clip(1 / (1 + np.exp(-chance)), 0.01, 0.98))
     _, louder, heard, followed = doubted
     usual = confidence < _UNSURE and louder < 0 and heard < _FAINT and followed < _FAINT
+    largest = float(signs.weighted.max(initial=0.0))
+    unheard = max(float(signs.table[:, FEATURES.index(name)].max()) for name in _UNMISSABLE)
     order = tuple(int(i) for i in np.argsort(-score, kind="stable"))
     return Ranking(
         signs=signs,
@@ -113,6 +121,7 @@ def rank_services(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> R
         parts=parts,
         confidence=confidence,
         silent=usual or float(signs.table.max()) < _STILL,
+        still=largest < _CLEAR and unheard < _CLEAR,
     )
 
 

@@ -47,7 +47,7 @@ def read_spans(traces: pd.DataFrame, first: pd.Timestamp) -> dict[str, SpanEvide
     before, after = split_rows(traces, first, bin_width(traces["time"]))
     if before.empty or after.empty:
         return {}
-    table = _summed(before).join(_summed(after), how="outer", lsuffix="_b", rsuffix="_a")
+    table = _summed(before).add_suffix("_b").join(_summed(after).add_suffix("_a"), how="outer")
     table = table.fillna({"count_b": 0.0, "count_a": 0.0}).reset_index()
     entry = table["caller"] != ""
     gaps, waits = _gaps(table)
