@@ -34,7 +34,7 @@ class Source(Protocol):
         """Ask, and return the raw reply.
 
         Raises:
-            LookFailed: no answer, or one that says it failed; `retryable` says whether to ask again.
+            LookFailed: no answer, or one that says it failed; `retryable`: ask again.
         """
         ...
 

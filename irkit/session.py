@@ -1,8 +1,8 @@
 """A session: the one way from a notebook to the world.
 
-Two classes have these methods.  `irkit.evidence.remote.RemoteSession` speaks to the runner over the
-run's socket; `irkit.evidence.local.LocalSession` does the looks itself, with the engineer's own read
-credentials, where there is no runner.  Both record every look.
+Two classes have these methods.  `irkit.evidence.remote.RemoteSession` speaks to the runner over
+the run's socket; `irkit.evidence.local.LocalSession` does the looks itself, with the engineer's own
+read credentials, where there is no runner.  Both record every look.
 """
 
 from __future__ import annotations

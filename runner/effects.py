@@ -21,7 +21,7 @@ from irkit.model.event import Draft, EffectFailed
 from irkit.model.policy import Policy
 from irkit.model.principal import SYSTEM
 from runner.decide import Effect, decide
-from runner.ledger import Ledger
+from runner.stores.ledger import Ledger
 
 log = logging.getLogger("irkit.effects")
 
@@ -199,9 +199,7 @@ class Effects:
                 log.exception("%s failed", effect.job)
             text = str(why) if isinstance(why, IrkitError) else f"{type(why).__name__}: {why}"
             body = EffectFailed(effect=effect.base, attempt=effect.attempt, error=text[:2000])
-            draft = Draft(
-                key=f"failed:{effect.key}", at=self.clock.now(), by=SYSTEM, body=body
-            )
+            draft = Draft(key=f"failed:{effect.key}", at=self.clock.now(), by=SYSTEM, body=body)
             self.ledger.append(effect.incident, draft)
 
     def _done(self, effect: Effect, *, pause: bool) -> None:

@@ -15,9 +15,9 @@ from irkit.model.event import Draft, Event
 from irkit.model.incident import IncidentState, advance, fold
 from irkit.model.route import Route
 from runner.decide.grouping import Triage, triage
-from runner.inbox import Delivery, Inbox
-from runner.ledger import Ledger
-from runner.sources import Integrations
+from runner.outside import Integrations
+from runner.stores.inbox import Delivery, Inbox
+from runner.stores.ledger import Ledger
 
 log = logging.getLogger("irkit.intake")
 
@@ -145,4 +145,3 @@ def _drafts(alert: Alert, state: IncidentState, delivery: Delivery) -> list[Draf
         )
         drafts.append(Draft(key=f"severity:{graver}:{key}", at=at, by=by, body=change))
     return drafts
-

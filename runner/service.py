@@ -15,21 +15,21 @@ from irkit.model.event import Draft
 from irkit.model.incident import IncidentState, PlanState
 from irkit.model.principal import SYSTEM, check_principal, is_person
 from irkit.model.window import format_duration
-from runner import confine
-from runner.acts import Acts
-from runner.broker import Broker
-from runner.confine import Limits
-from runner.database import Database
+from runner.actions.apply import Acts
+from runner.actions.broker import Broker
 from runner.decide import Effect
 from runner.effects import Effects
-from runner.execute import Recording, Runs
-from runner.export_job import Exports
-from runner.inbox import Inbox
+from runner.export.job import Exports
 from runner.intake import Intake
-from runner.ledger import Ledger
+from runner.outside import Integrations, Outside
 from runner.people import person_of
-from runner.runbooks import Runbooks
-from runner.sources import Integrations, Outside
+from runner.runs import confine
+from runner.runs.confine import Limits
+from runner.runs.execute import Recording, Runs
+from runner.runs.runbooks import Runbooks
+from runner.stores.database import Database
+from runner.stores.inbox import Inbox
+from runner.stores.ledger import Ledger
 
 log = logging.getLogger("irkit.runner")
 TRIAGE_SECONDS = 0.2

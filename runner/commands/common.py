@@ -18,8 +18,8 @@ from irkit.errors import AlreadyRunning, BadInput, ConfigError, IrkitError, NotF
 from irkit.evidence.redact import secrets_in
 from irkit.model.incident import IncidentState
 from irkit.secret import Secret
-from runner.database import Database
-from runner.ledger import Ledger
+from runner.stores.database import Database
+from runner.stores.ledger import Ledger
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ANSWERED: dict[int, type[IrkitError]] = {400: BadInput, 404: NotFound, 422: BadInput}

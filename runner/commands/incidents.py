@@ -21,7 +21,6 @@ from irkit.model.principal import SYSTEM
 from irkit.model.times import four_times
 from irkit.model.window import format_duration
 from irkit.timeline import sentence
-from runner import verify as chain
 from runner.commands.common import (
     act,
     config_of,
@@ -33,8 +32,9 @@ from runner.commands.common import (
     token_option,
     writing,
 )
-from runner.database import Database
 from runner.people import person_of
+from runner.stores import verify as chain
+from runner.stores.database import Database
 from runner.terminal import columns, labelled, table
 
 
@@ -189,7 +189,7 @@ def postmortem(ctx: click.Context, incident: str, to: str, token_file: Path | No
       irkit postmortem IR-1 --to html,md,pdf
     """
     from irkit.evidence.redact import Redactor
-    from runner.export_job import Exports
+    from runner.export.job import Exports
 
     config = config_of(ctx)
     named = token_file is not None or bool(os.environ.get("IRKIT_TOKEN"))

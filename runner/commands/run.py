@@ -17,13 +17,13 @@ from irkit.errors import BadInput, NotFound, RunFailed
 from irkit.evidence.bundle import Bundle
 from irkit.evidence.redact import Redactor
 from irkit.model.event import Event
-from runner import parameters
 from runner.commands.common import config_of, pick, reading
-from runner.confine import Limits, uid_outside
-from runner.launch import Progress, RunSpec, launch
-from runner.nbfile import nbformat
-from runner.runbooks import Runbooks
-from runner.solo import Solo
+from runner.runs import parameters
+from runner.runs.confine import Limits, uid_outside
+from runner.runs.launch import Progress, RunSpec, launch
+from runner.runs.nbfile import nbformat
+from runner.runs.runbooks import Runbooks
+from runner.runs.solo import Solo
 
 
 @click.command()
@@ -132,7 +132,7 @@ def _execute(
     config: Config, path: Path, folder: Path, given: dict[str, object], bundle: Path | None,
     events: tuple[Event, ...], readable: tuple[Path, ...] = (),
 ) -> None:  # fmt: skip
-    from runner.export import export
+    from runner.export.files import export
 
     parameters.check(parameters.declared(path), given)  # before anything is written
     if folder.exists() and any(folder.iterdir()):

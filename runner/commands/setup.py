@@ -12,11 +12,12 @@ import click
 from irkit.config import Config
 from irkit.errors import BadAlert, BadInput, ConfigError, IrkitError, LookFailed
 from irkit.model.alert import Alert
-from runner import confine, parameters
 from runner.commands.common import config_of, echo, json_option, missing_secrets, reading
 from runner.decide.grouping import triage
 from runner.decide.routing import choose
-from runner.runbooks import Runbooks, shared
+from runner.runs import confine, parameters
+from runner.runs.runbooks import Runbooks
+from runner.shipped import shipped
 
 
 @click.command()
@@ -30,7 +31,7 @@ def init(folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()):
         raise BadInput("the folder is not empty", on=str(folder), next="name a new one")
-    template = shared("templates") / "init"
+    template = shipped("templates") / "init"
     for path in sorted(p for p in template.rglob("*") if p.is_file()):
         names = [re.sub(r"\Adot-", ".", name) for name in path.relative_to(template).parts]
         target = folder.joinpath(*names)
@@ -39,7 +40,7 @@ def init(folder: Path) -> None:
         click.echo(f"  {target.relative_to(folder)}")
     runbook = folder / "notebooks" / "my-error-rate.ipynb"
     runbook.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(shared("notebooks") / "high-error-rate.ipynb", runbook)
+    shutil.copy(shipped("notebooks") / "high-error-rate.ipynb", runbook)
     click.echo(f"  {runbook.relative_to(folder)}")
     click.echo(f"\nnext: cd {folder} && irkit check")
 

@@ -57,9 +57,7 @@ def judge(
     )  # fmt: skip
 
 
-def _recent(
-    after: Sequence[tuple[datetime, float]], hold: timedelta, now: datetime
-) -> list[float]:
+def _recent(after: Sequence[tuple[datetime, float]], hold: timedelta, now: datetime) -> list[float]:
     """The values that the verdict rests on; none of a source that has fallen silent."""
     held = [value for at, value in after if at > now - hold]
     last = after[-LEAST_SAMPLES:]

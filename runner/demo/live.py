@@ -65,9 +65,9 @@ def record(home: Path, path: Path) -> int:
     """Make a recording from the live story that lies in `home`; returns its size in bytes."""
     from irkit import config as configs
     from irkit.clock import SystemClock
-    from runner.database import Database
-    from runner.inbox import Inbox
-    from runner.ledger import Ledger
+    from runner.stores.database import Database
+    from runner.stores.inbox import Inbox
+    from runner.stores.ledger import Ledger
 
     config = configs.load(home / "irkit.yaml")
     database = Database(config.storage_path)

@@ -17,8 +17,8 @@ from irkit.evidence.bundle import Bundle
 from irkit.model.base import Value
 from irkit.model.event import Acknowledged, ApprovalDenied, ApprovalGiven, Event
 from irkit.model.principal import is_person
-from runner.execute import Recording
-from runner.inbox import Delivery
+from runner.runs.execute import Recording
+from runner.stores.inbox import Delivery
 
 SUFFIX = ".irkit.zip"
 FOLDER = Path(__file__).parent / "recordings"

@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from irkit.errors import IrkitError
-from runner import database as db
 from runner.service import Runner
+from runner.stores import database as db
 from runner.web.site import SiteOf
 
 LEAST_FREE_MB = 64

@@ -11,7 +11,7 @@ from irkit.model.event import Event
 from irkit.model.incident import IncidentState, PlanState, RunState
 from irkit.model.times import four_times
 from irkit.timeline import entries
-from runner.execute import Live
+from runner.runs.execute import Live
 from runner.web.models import (
     DecisionView,
     EntryView,

@@ -15,7 +15,7 @@ from irkit.model.window import format_duration
 from irkit.postmortem.fold import strength
 from irkit.postmortem.values import MEANING
 from irkit.timeline import Entry, entries, folded
-from runner.execute import Live
+from runner.runs.execute import Live
 from runner.web.card import finding, version
 from runner.web.shape import Progress
 

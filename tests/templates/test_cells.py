@@ -10,7 +10,7 @@ from sample import at, events, sample_facts, sample_notebook
 
 from irkit.errors import BadInput
 from irkit.postmortem import assemble, facts, read_texts
-from runner.export import to_html
+from runner.export.files import to_html
 
 
 def cell(notebook, name):

@@ -15,7 +15,7 @@ from irkit.model import event as ev
 from irkit.model.event import Event
 from irkit.postmortem import facts, pictures
 from irkit.postmortem.drafts import actions, lessons, md, summary, warnings
-from runner.export_clean import markdown
+from runner.export.clean import markdown
 
 
 def more(*bodies: tuple[str, str, ev.Body]) -> list[Event]:

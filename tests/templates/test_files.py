@@ -13,9 +13,9 @@ from sample import EVIL, sample_facts, sample_notebook
 
 from irkit.errors import BadInput, NotFound
 from irkit.postmortem import assemble
-from runner.export import export, read_notebook, to_html, to_markdown
-from runner.export_clean import clean_html, clean_text
-from runner.export_figures import recover
+from runner.export.clean import clean_html, clean_text
+from runner.export.figures import recover
+from runner.export.files import export, read_notebook, to_html, to_markdown
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import nbclient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from runner.export import to_html
+from runner.export.files import to_html
 
 
 def test_figures_of_a_real_kernel_with_each_renderer(open_page):

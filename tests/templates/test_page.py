@@ -10,8 +10,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from sample import EVIL, sample_facts, sample_notebook
 
 from irkit.postmortem import assemble
-from runner.export import to_html
-from runner.export_page import BUNDLE_SHA256, bundle_script, policy, script, templates_dir
+from runner.export.files import to_html
+from runner.export.page import BUNDLE_SHA256, bundle_script, policy, script
+from runner.shipped import shipped
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -259,7 +260,7 @@ def test_the_policy_names_the_scripts_by_their_hash_and_nothing_else(page_html):
 def test_the_vendored_bundle_is_the_pinned_one():
     import hashlib
 
-    note = (templates_dir() / "postmortem" / "vendor" / "README.md").read_text()
+    note = (shipped("templates") / "postmortem" / "vendor" / "README.md").read_text()
     assert hashlib.sha256(bundle_script()).hexdigest() == BUNDLE_SHA256
     assert BUNDLE_SHA256 in note
 

@@ -13,7 +13,7 @@ from clients import Client
 from irkit.clock import SetClock
 from irkit.model import event as ev
 from irkit.model.action import Undo
-from runner.execute import Live
+from runner.runs.execute import Live
 from runner.service import Runner
 from runner.web import evidence
 

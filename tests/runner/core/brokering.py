@@ -21,12 +21,12 @@ from irkit.model.policy import ActionPolicy, Policy
 from irkit.ports import Survey
 from irkit.session import Ask
 from irkit.testing.fakes import FakeSource, FakeTarget
-from runner.acts import Acts
-from runner.broker import Broker
-from runner.database import Database
+from runner.actions.apply import Acts
+from runner.actions.broker import Broker
 from runner.decide import Effect, decide
-from runner.ledger import Ledger
-from runner.sources import Integrations, Outside
+from runner.outside import Integrations, Outside
+from runner.stores.database import Database
+from runner.stores.ledger import Ledger
 
 START = datetime(2026, 3, 1, 14, 2, tzinfo=UTC)
 RUN = "run:IR-1-r1"

@@ -174,9 +174,7 @@ class Play:
         if self.world.person == "denies":
             body: ev.AnyBody = ev.ApprovalDenied(plan=plan.id, plan_hash=plan.hash)
         else:
-            body = ev.ApprovalGiven(
-                plan=plan.id, plan_hash=plan.hash, expires_at=plan.expires_at
-            )
+            body = ev.ApprovalGiven(plan=plan.id, plan_hash=plan.hash, expires_at=plan.expires_at)
         self._append(f"decision:{plan.id}", body, "person:oncall")
         if self.world.person == "closes":
             self._append("closed", ev.IncidentResolved(why="by hand"), "person:oncall")

@@ -19,7 +19,7 @@ import nbformat
 from killing import children_of, kill_all
 
 HERE = Path(__file__).parent
-RUNBOOK = '''
+RUNBOOK = """
 from irkit.evidence import connect
 from irkit.model.finding import Suspect
 from irkit.model.look import Request
@@ -40,7 +40,7 @@ session.note(Note(suspects=(suspect,), onset=Window.before(now, "2m").start, met
 answer = session.propose(Ask(action="rollback", target=service, arguments={"to": "previous"},
                              commit=True, reason="the last deploy fails"))
 assert answer.plan is not None, answer.refused
-'''
+"""
 CONFIG = """
 integrations:
   alertmanager: {{type: alertmanager, insecure: true}}
@@ -165,8 +165,12 @@ class Story:
         (home / "metrics-said").write_text("")
         (home / "irkit.yaml").write_text(
             CONFIG.format(
-                port=port, home=home, python=sys.executable, script=HERE / "deploying.py",
-                policy=policy, within=within,
+                port=port,
+                home=home,
+                python=sys.executable,
+                script=HERE / "deploying.py",
+                policy=policy,
+                within=within,
             )
         )
 

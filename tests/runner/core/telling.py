@@ -28,7 +28,7 @@ from killing import kill_tree
 from irkit.config import load
 from irkit.model.event import Event
 from irkit.model.times import four_times
-from runner.export import export  # noqa: F401
+from runner.export.files import export  # noqa: F401
 from runner.service import Runner
 
 STARTED = "2026-03-01T14:02:00Z"

@@ -17,10 +17,10 @@ from irkit.errors import IrkitError
 from irkit.model import event as ev
 from irkit.model.event import Draft
 from irkit.model.policy import ActionPolicy, Policy
-from runner.database import Database
 from runner.decide import Effect
 from runner.effects import Effects
-from runner.ledger import Ledger
+from runner.stores.database import Database
+from runner.stores.ledger import Ledger
 
 START = datetime(2026, 3, 1, 14, 2, tzinfo=UTC)
 POLICY = Policy(actions={"rollback": ActionPolicy()}, retry_seconds=10)

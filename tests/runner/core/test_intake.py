@@ -14,11 +14,11 @@ from irkit.clock import SetClock
 from irkit.config import parse
 from irkit.errors import BadAlert, IrkitError, NotFound, Refused
 from irkit.model.base import canonical
-from runner.database import Database
-from runner.inbox import Inbox
 from runner.intake import Intake
-from runner.ledger import Ledger
-from runner.sources import Integrations
+from runner.outside import Integrations
+from runner.stores.database import Database
+from runner.stores.inbox import Inbox
+from runner.stores.ledger import Ledger
 
 START = datetime(2026, 3, 1, 14, 2, tzinfo=UTC)
 CONFIG = """
@@ -224,7 +224,7 @@ def test_a_stranger_and_an_unknown_hook_store_nothing(desk: Desk) -> None:
 
 
 def test_foreign_text_stays_text(desk: Desk) -> None:
-    nasty = '"\'`$(rm -rf /){{ 7*7 }}<img src=x onerror=alert(1)>\n\\;| ../../etc'
+    nasty = "\"'`$(rm -rf /){{ 7*7 }}<img src=x onerror=alert(1)>\n\\;| ../../etc"
     desk.send(one(alertname=nasty, service=nasty, extra=nasty, fingerprint=nasty))
     state = desk.ledger.state("IR-1")
     assert state.alerts[nasty].alert.labels["extra"] == nasty

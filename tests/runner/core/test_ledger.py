@@ -22,10 +22,10 @@ from irkit.errors import AlreadyRunning, BadInput, IrkitError, LedgerBroken, Not
 from irkit.model import event as ev
 from irkit.model.event import Draft
 from irkit.model.incident import advance, fold
-from runner.database import Database
-from runner.inbox import Inbox
-from runner.ledger import Ledger
-from runner.verify import verify
+from runner.stores.database import Database
+from runner.stores.inbox import Inbox
+from runner.stores.ledger import Ledger
+from runner.stores.verify import verify
 
 START = datetime(2026, 3, 1, 14, 2, tzinfo=UTC)
 PLAN = make_plan(START)
@@ -226,7 +226,7 @@ def test_an_older_copy_is_told_by_a_printed_head(written: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE events SET body = '{\"kind\":\"no.such\"}' WHERE seq = 3",
+        'UPDATE events SET body = \'{"kind":"no.such"}\' WHERE seq = 3',
         "UPDATE events SET body = 'x' WHERE seq = 3",
         "UPDATE events SET body = CAST(x'ff' AS TEXT) WHERE seq = 3",
         "UPDATE events SET at = 'yesterday' WHERE seq = 3",
@@ -427,8 +427,8 @@ STORM = """
 import sys, threading
 from pathlib import Path
 from irkit.clock import SystemClock
-from runner.database import Database
-from runner.inbox import Inbox
+from runner.stores.database import Database
+from runner.stores.inbox import Inbox
 
 inbox = Inbox(Database(Path(sys.argv[1])), SystemClock())
 out = threading.Lock()

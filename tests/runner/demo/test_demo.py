@@ -16,9 +16,9 @@ from playing_demo import at_a_terminal, irkit
 from irkit.clock import SystemClock
 from irkit.errors import BadInput, NotFound
 from irkit.model.event import Event
-from runner.database import Database
 from runner.demo.recording import FOLDER, SUFFIX, Story, scenarios, unpack
-from runner.ledger import Ledger
+from runner.stores.database import Database
+from runner.stores.ledger import Ledger
 
 if TYPE_CHECKING:
     from conftest import Played

@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from runner.launch import Limits, RunResult, RunSpec, launch
+from runner.runs.launch import Limits, RunResult, RunSpec, launch
 
 Write = Callable[..., Path]
 Run = Callable[..., RunResult]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from runner import linux
-from runner.launch import RunSpec, launch
+from runner.runs import linux
+from runner.runs.launch import RunSpec, launch
 
 
 def forbid_namespaces(inside: int) -> None:
@@ -30,7 +30,7 @@ def become_a_user(folder: str) -> None:
     """Be `nobody`, with this Python within reach, wherever root keeps it."""
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    here = Path(linux.__file__).parent.parent
+    here = Path(linux.__file__).parents[2]
     for path in {Path(sys.prefix), Path(sys.base_prefix), Path(folder), here}:
         for above in reversed(path.parents):
             if not above.stat().st_mode & 0o001:

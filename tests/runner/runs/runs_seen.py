@@ -7,7 +7,7 @@ from typing import Any
 import nbformat
 import psutil
 
-from runner.launch import RunResult
+from runner.runs.launch import RunResult
 
 
 def executed(result: RunResult) -> Any:

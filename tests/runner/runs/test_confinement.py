@@ -23,10 +23,10 @@ import nbformat
 import pytest
 from runs_seen import printed
 
-import runner.launch
+import runner.runs.launch
 from irkit.errors import BadInput
-from runner import nbfile
-from runner.confine import available
+from runner.runs import nbfile
+from runner.runs.confine import available
 
 HOSTILE = (Path(__file__).parent / "hostile.py").read_text()
 CANARY = "canary-5f0e2b"
@@ -106,7 +106,7 @@ def targets(
         "own": os.getpid(),
         "address": ctypes.addressof(memory),
         "file": str(secret),
-        "code": str(runner.launch.__file__),
+        "code": str(runner.runs.launch.__file__),
         "journal": str(tmp_path / "run-0" / "journal"),
         "port": tcp.getsockname()[1],
         "udp": udp.getsockname()[1],

@@ -20,8 +20,8 @@ from test_confinement import HOSTILE, script, serve, targets  # noqa: F401 - fix
 
 import irkit
 import runner
-from runner.confine import available
-from runner.launch import Limits, RunResult, RunSpec
+from runner.runs.confine import available
+from runner.runs.launch import Limits, RunResult, RunSpec
 
 ELSEWHERE = str(Path(__file__).parent / "elsewhere.py")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irkit.errors import BadInput, BadParameters
-from runner.parameters import Parameter, check, declared
+from runner.runs.parameters import Parameter, check, declared
 
 CELL = """\
 %matplotlib inline

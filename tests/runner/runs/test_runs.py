@@ -14,13 +14,13 @@ import psutil
 import pytest
 from runs_seen import alive, executed, printed
 
-import runner.launch
+import runner.runs.launch
 from irkit.clock import SystemClock
 from irkit.errors import BadInput, BadParameters, IrkitError
 from irkit.evidence.redact import REMOVED, Redactor
-from runner import journal
-from runner.hearing import Hearing
-from runner.launch import Limits, Progress, RunSpec, launch
+from runner.runs import journal
+from runner.runs.hearing import Hearing
+from runner.runs.launch import Limits, Progress, RunSpec, launch
 
 LIMIT = Limits(wall_seconds=1000, grace_seconds=1)
 FOREIGN = [
@@ -106,7 +106,7 @@ class Late:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
         self.late, self.kind = 0.0, kind
-        monkeypatch.setattr(runner.launch.time, "monotonic", self.monotonic)
+        monkeypatch.setattr(runner.runs.launch.time, "monotonic", self.monotonic)
 
     def monotonic(self) -> float:
         return time.perf_counter() + self.late
@@ -200,7 +200,7 @@ def test_a_full_disk_is_told(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             with open("/dev/full", "wb") as file:
                 file.write(content)
 
-    monkeypatch.setattr(runner.launch.nbfile, "keep", full)
+    monkeypatch.setattr(runner.runs.launch.nbfile, "keep", full)
     with pytest.raises(IrkitError, match="No space left"):
         run("1")
 

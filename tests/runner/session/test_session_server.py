@@ -29,7 +29,7 @@ from irkit.model.look import Request
 from irkit.model.window import Window
 from irkit.ports import Raw
 from irkit.session import Ask, Briefing, Note, Proposal
-from runner.session_server import ServerLimits, SessionServer
+from runner.runs.session_server import ServerLimits, SessionServer
 
 NOW = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)
 SECRET = "hunter2-hunter2"

@@ -12,8 +12,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 from irkit.figures import MIME, from_plotly
-from runner.export_clean import clean_html, clean_text, data_image, markdown
-from runner.export_figures import PLOTLY, figure_of, recover, view_of_ours, view_of_plotly
+from runner.export.clean import clean_html, clean_text, data_image, markdown
+from runner.export.figures import PLOTLY, figure_of, recover, view_of_ours, view_of_plotly
 
 WIDGET: Final = "application/vnd.jupyter.widget-view+json"
 NOTE: Final = "application/vnd.irkit.note"

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -26,28 +25,14 @@ from irkit.postmortem import pictures
 from irkit.postmortem.drafts import md
 from irkit.postmortem.values import MEANING, Comparison, PostmortemFacts, Text, Texts
 from irkit.timeline.entries import Entry
-from runner.export_clean import markdown
-from runner.export_figures import FigureView, view
-from runner.export_steps import STEPS
+from runner.export.clean import markdown
+from runner.export.figures import FigureView, view
+from runner.export.steps import STEPS
+from runner.shipped import shipped
 
 BUNDLE: Final = "plotly-cartesian-4.1.1.min.js.gz"
 BUNDLE_SHA256: Final = "79542150855a52c567260e3137095dbe2b744e6d702a5cabe67da246942fba7a"
 GZIP_SHA256: Final = "d7eb3e363b08c539569af55384352fa83cb47801e04a79aa819d5c40570ce38d"
-
-
-def templates_dir() -> Path:
-    """The folder of the nbconvert templates: in the wheel, or at the root of a checkout.
-
-    Raises:
-        NotFound: neither is there, so the installation is broken.
-    """
-    import irkit
-
-    package = Path(irkit.__file__).parent
-    for place in (package / "share" / "templates", package.parent / "templates"):
-        if (place / "postmortem" / "index.html.j2").is_file():
-            return place
-    raise NotFound("the templates are missing", on=str(package), next="install irkit again")
 
 
 class Page:
@@ -122,7 +107,7 @@ class PageExporter(TemplateExporter):
         super().__init__(
             template_name="postmortem",
             template_file="index.html.j2" if markup else "index.md.j2",
-            extra_template_basedirs=[str(templates_dir())],
+            extra_template_basedirs=[str(shipped("templates"))],
             **kw,
         )
         for step in STEPS:
@@ -132,7 +117,7 @@ class PageExporter(TemplateExporter):
     def _file_extension_default(self) -> str:
         return ".html" if self._markup else ".md"
 
-    def from_notebook_node(
+    def from_notebook_node(  # type: ignore[override]
         self, nb: Any, resources: Any = None, **kw: Any
     ) -> tuple[str, dict[str, Any]]:
         """Run the steps and render; the notebook given is left as it was.
@@ -173,7 +158,7 @@ def exporter(markup: bool) -> PageExporter:
 @cache
 def script() -> str:
     """The page's own script, as it stands in the page."""
-    return (templates_dir() / "postmortem" / "page.js").read_text(encoding="utf-8").strip()
+    return (shipped("templates") / "postmortem" / "page.js").read_text(encoding="utf-8").strip()
 
 
 @cache
@@ -183,7 +168,7 @@ def bundle() -> str:
     Raises:
         NotFound: the file is missing or not the pinned one.
     """
-    path = templates_dir() / "postmortem" / "vendor" / BUNDLE
+    path = shipped("templates") / "postmortem" / "vendor" / BUNDLE
     data = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != GZIP_SHA256:
         raise NotFound(

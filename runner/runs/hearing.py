@@ -10,8 +10,8 @@ import msgspec
 
 from irkit.clock import Clock
 from irkit.evidence.redact import Redactor
-from runner import journal
-from runner.confine import Confinement, Limits
+from runner.runs import journal
+from runner.runs.confine import Confinement, Limits
 
 Status = Literal["succeeded", "failed", "timed_out", "stopped", "killed"]
 UNKNOWN = Confinement(

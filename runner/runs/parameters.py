@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from irkit.errors import BadInput, BadParameters
-from runner import nbfile
+from runner.runs import nbfile
 
 _KNOWN = frozenset({"int", "float", "str", "bool", "list", "dict", "None"})
 _SAME = {"NoneType": "None", "List": "list", "Dict": "dict", "tuple": "list", "Tuple": "list"}

@@ -25,9 +25,9 @@ from irkit.model.event import (
 from irkit.model.incident import IncidentState, advance, fold
 from irkit.model.principal import check_principal
 from irkit.model.window import parse_rfc3339
-from runner import database as db
-from runner.database import Database
-from runner.verify import Verdict, head_bytes, signing_key, verify
+from runner.stores import database as db
+from runner.stores.database import Database
+from runner.stores.verify import Verdict, head_bytes, signing_key, verify
 
 Listener = Callable[[tuple[Event, ...]], None]
 
@@ -229,13 +229,11 @@ class Ledger:
         signature = self._signing.sign(head_bytes(incident, seq, digest)).hex()
         connection.execute(sa.delete(db.heads).where(db.heads.c.incident == incident))
         connection.execute(
-            sa.insert(db.heads).values(
-                incident=incident, seq=seq, hash=digest, signature=signature
-            )
+            sa.insert(db.heads).values(incident=incident, seq=seq, hash=digest, signature=signature)
         )
 
     def verify(self, incident: str, *, printed_head: str = "") -> Verdict:
-        """Recompute the incident's chain and check its signed head; see `runner.verify.verify`."""
+        """Recompute the chain and check its signed head; see `runner.stores.verify.verify`."""
         return verify(self.database, incident, printed_head=printed_head)
 
 

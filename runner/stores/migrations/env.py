@@ -1,8 +1,8 @@
-"""Alembic runs this to migrate the connection that `runner.database` hands over."""
+"""Alembic runs this to migrate the connection that `runner.stores.database` hands over."""
 
 from alembic import context
 
-from runner.database import metadata
+from runner.stores.database import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)

@@ -1,7 +1,7 @@
 """papermill's engine `irkit`: a stock kernel, whose cells are heard while they run.
 
 Without arguments (`papermill --engine irkit`) it runs as papermill's own engine does, with a cap
-on what one cell may show.  `runner.child` gives it `emit`, to which every message goes at once.
+on what one cell may show.  `runner.runs.child` gives it `emit`, which hears every message at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from papermill.engines import NBClientEngine, NotebookExecutionManager
 from papermill.log import logger
 from papermill.utils import merge_kwargs, remove_args
 
-from runner import journal
+from runner.runs import journal
 
 Emit = Callable[[journal.Message], None]
 

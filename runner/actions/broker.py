@@ -1,7 +1,7 @@
 """The broker: plans and decisions.  What an approver sees is made here.
 
 A notebook names an action, a target and arguments; everything else is computed by the runner, from
-reads that are recorded.  `runner.acts` does what was decided.
+reads that are recorded.  `runner.actions.apply` does what was decided.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from irkit.ports import Survey
 from irkit.session import Ask
 from runner.decide import Effect
 from runner.decide.bounds import Refusal, failed_before, refusal
-from runner.ledger import Ledger
-from runner.sources import Outside, signal_of
+from runner.outside import Outside, signal_of
+from runner.stores.ledger import Ledger
 
 
 class Broker:

@@ -24,15 +24,15 @@ from irkit.model.incident import IncidentState, RunState
 from irkit.model.look import Reply, Request
 from irkit.model.principal import SYSTEM
 from irkit.session import Ask, Briefing, Note, Proposal
-from runner import parameters
-from runner.broker import Broker
-from runner.confine import Limits, uid_outside
+from runner.actions.broker import Broker
 from runner.decide import Effect
-from runner.launch import Progress, RunSpec, launch
-from runner.ledger import Ledger
-from runner.runbooks import Runbooks
-from runner.session_server import SessionServer
-from runner.sources import Integrations
+from runner.outside import Integrations
+from runner.runs import parameters
+from runner.runs.confine import Limits, uid_outside
+from runner.runs.launch import Progress, RunSpec, launch
+from runner.runs.runbooks import Runbooks
+from runner.runs.session_server import SessionServer
+from runner.stores.ledger import Ledger
 
 MOST_ATTEMPTS = 2
 
@@ -287,9 +287,7 @@ class Runs:
             self._append(incident, f"suspects:{run.run}:{number}", who, named)
         if note.text:
             text = self.redactor.text(note.text)[:8000]
-            self._append(
-                incident, f"note:{run.run}:{number}", who, ev.NoteWritten(text=text)
-            )
+            self._append(incident, f"note:{run.run}:{number}", who, ev.NoteWritten(text=text))
 
     # -- proposing ------------------------------------------------------------------------------
 

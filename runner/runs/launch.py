@@ -30,16 +30,16 @@ import msgspec
 from irkit.clock import Clock, SystemClock
 from irkit.errors import BadInput, IrkitError
 from irkit.evidence.redact import Redactor
-from runner import confine, journal, nbfile, parameters
-from runner.confine import Confinement, Limits
-from runner.hearing import UNKNOWN, Hearing, Progress, Status
+from runner.runs import confine, journal, nbfile, parameters
+from runner.runs.confine import Confinement, Limits
+from runner.runs.hearing import UNKNOWN, Hearing, Progress, Status
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One run to be: its id, the runbook's path, the folder to make, and what it may use.
 
-    `parameters` are values or command-line text (see `runner.parameters.check`).  `session` is the
-    path of a session file, `{"socket": path, "token": str}`: it and the socket stay reachable
+    `parameters` are values or command-line text (see `runner.runs.parameters.check`).  `session` is
+    the path of a session file, `{"socket": path, "token": str}`: it and the socket stay reachable
     inside, and `IRKIT_SESSION` names it.  `readable` are more paths that the run may read.
     """
 
@@ -203,13 +203,13 @@ def _start(work: str, session: str) -> subprocess.Popen[bytes]:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     # Where the packages are not installed but found by path, the child must find them too.
-    source = str(Path(__file__).resolve().parent.parent)
+    source = str(Path(__file__).resolve().parents[2])
     if not source.startswith((sys.prefix + os.sep, sys.base_prefix + os.sep)):
         environment["PYTHONPATH"] = source
     if session:
         environment["IRKIT_SESSION"] = session
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "runner.child"],
+        [sys.executable, "-P", "-m", "runner.runs.child"],
         cwd=work,
         env=environment,
         stdin=subprocess.PIPE,

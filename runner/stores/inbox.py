@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from irkit.clock import Clock
 from irkit.model.base import Value
 from irkit.model.window import parse_rfc3339
-from runner import database as db
-from runner.database import Database
+from runner.stores import database as db
+from runner.stores.database import Database
 
 _MOST_IN_ONE_COMMIT = 500
 
@@ -84,7 +84,9 @@ class Inbox:
         """How many deliveries were ever stored."""
         with self.database.read() as connection:
             return int(
-                connection.execute(sa.select(sa.func.count()).select_from(db.deliveries)).scalar_one()
+                connection.execute(
+                    sa.select(sa.func.count()).select_from(db.deliveries)
+                ).scalar_one()
             )
 
     def last_received(self) -> datetime | None:

@@ -16,7 +16,7 @@ import sys
 
 import msgspec
 
-from runner import linux, rootfs
+from runner.runs import linux, rootfs
 
 # What a run is outside, if root started it.
 _NOBODY = 65534
@@ -103,7 +103,7 @@ def available() -> Confinement:
 
     Takes about a tenth of a second the first time.  Raises `IrkitError` if even that fails.
     """
-    from runner.launch import probe
+    from runner.runs.launch import probe
 
     return probe()
 

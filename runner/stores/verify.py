@@ -18,8 +18,8 @@ from irkit.errors import LedgerBroken
 from irkit.model.base import Value, canonical
 from irkit.model.event import BODY_DECODER, GENESIS, chain_hash
 from irkit.model.window import parse_rfc3339
-from runner import database as db
-from runner.database import Database
+from runner.stores import database as db
+from runner.stores.database import Database
 
 
 class Verdict(Value, frozen=True, kw_only=True):

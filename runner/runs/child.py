@@ -1,4 +1,4 @@
-"""The process of one run: `python -m runner.child`, started by `runner.launch`.
+"""The process of one run: `python -m runner.runs.child`, started by `runner.runs.launch`.
 
 It reads its task as one JSON line on standard input, confines itself, and runs the notebook.
 Standard output is the pipe of messages; whatever the notebook writes there goes to standard error.
@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from runner import confine, journal, linux, nbfile
+from runner.runs import confine, journal, linux, nbfile
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

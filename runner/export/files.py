@@ -23,8 +23,8 @@ from irkit.model.base import Value
 from irkit.postmortem.cells import read_texts, texts, without_owned
 from irkit.postmortem.drafts import warnings
 from irkit.postmortem.values import PostmortemFacts, Text, Texts
-from runner.export_figures import PLOTLY
-from runner.export_page import Page, bundle, exporter, policy, script
+from runner.export.figures import PLOTLY
+from runner.export.page import Page, bundle, exporter, policy, script
 
 FORMATS: Final = ("html", "md", "pdf")
 Redact = Callable[[str], str]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from runner import linux
+from runner.runs import linux
 
 INSIDE = 1000  # the user that a run is, as it sees itself
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")

@@ -6,22 +6,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from irkit.errors import NotFound
-
-
-def shared(name: str) -> Path:
-    """The folder of the shipped `notebooks` or `templates`: in the package, else the checkout."""
-    import irkit
-
-    package = Path(irkit.__file__).parent
-    installed = package / "share" / name
-    return installed if installed.is_dir() else package.parent / name
+from runner.shipped import shipped
 
 
 class Runbooks:
     """Finds a runbook by the name or path that a route or a person gives."""
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
-        self.folders = (*folders, shared("notebooks"))
+        self.folders = (*folders, shipped("notebooks"))
 
     def path(self, name: str) -> Path:
         """The notebook of that name, or the file at that path.

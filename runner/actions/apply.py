@@ -10,7 +10,7 @@ from irkit.model.action import Outcome, Plan
 from irkit.model.event import Draft
 from irkit.model.incident import PlanState
 from irkit.model.principal import SYSTEM
-from runner.broker import Broker
+from runner.actions.broker import Broker
 from runner.decide import Effect
 from runner.decide.bounds import Refusal
 from runner.decide.verification import Judgement, judge

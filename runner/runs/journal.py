@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from runner.confine import Confinement
+from runner.runs.confine import Confinement
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 Text = str | list[str]

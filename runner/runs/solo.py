@@ -15,8 +15,8 @@ from irkit.evidence.recorder import Recorder
 from irkit.evidence.redact import Redactor
 from irkit.model.event import Event
 from irkit.session import Ask, Briefing, Note, Proposal
-from runner.session_server import SessionServer
-from runner.sources import Integrations
+from runner.outside import Integrations
+from runner.runs.session_server import SessionServer
 
 
 class Solo:
@@ -107,5 +107,3 @@ class Solo:
 
 def _keep(_note: Note) -> None:
     """Notes of a run by hand stay in its notebook: there is no record to write them into."""
-
-

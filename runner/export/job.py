@@ -15,8 +15,8 @@ from irkit.model.look import LookRecord
 from irkit.model.principal import SYSTEM
 from irkit.postmortem import Past, PostmortemFacts, Seal, assemble, facts
 from runner.decide import Effect
-from runner.ledger import Ledger
-from runner.nbfile import nbformat
+from runner.runs.nbfile import nbformat
+from runner.stores.ledger import Ledger
 
 
 class Exports:
@@ -31,7 +31,7 @@ class Exports:
 
     def report(self, run: RunState) -> Path:
         """Write the report of one run as it ended, and return its path."""
-        from runner.export import export
+        from runner.export.files import export
 
         folder = self.storage / "runs" / run.run
         made = export(
@@ -94,7 +94,7 @@ class Exports:
         Raises:
             NotFound: there is no such incident.
         """
-        from runner.export import export
+        from runner.export.files import export
 
         state = self.ledger.state(incident)
         told = self.facts(incident)

@@ -1,0 +1,1 @@
+"""Actions: planned and decided by the broker, applied once, verified."""

@@ -1,0 +1,1 @@
+"""Runs of runbooks: started confined, heard while they run, resumed, kept."""
