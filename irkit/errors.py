@@ -71,9 +71,7 @@ class LookFailed(IrkitError):
 
     exit_code = 4
 
-    def __init__(
-        self, what: str, *, on: str = "", next: str = "", retryable: bool = False
-    ) -> None:
+    def __init__(self, what: str, *, on: str = "", next: str = "", retryable: bool = False) -> None:
         super().__init__(what, on=on, next=next)
         self.retryable = retryable
 

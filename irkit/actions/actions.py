@@ -168,8 +168,14 @@ class Act(display.Shown):
         return f"{self._title}; .plan() shows what it would do, .run() proposes it"
 
     def _parts(self) -> Iterable[Markup]:
-        yield display.line(display.word(self._title), "; ", display.code(".plan()"),
-                           " shows what it would do, ", display.code(".run()"), " proposes it")
+        yield display.line(
+            display.word(self._title),
+            "; ",
+            display.code(".plan()"),
+            " shows what it would do, ",
+            display.code(".run()"),
+            " proposes it",
+        )
 
 
 class NoAct(display.Shown):

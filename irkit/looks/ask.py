@@ -73,9 +73,7 @@ def ask(session: Session, request: Request) -> tuple[Any, Reply]:
 
     reply = session.look(request)
     if reply.error:
-        raise LookFailed(
-            reply.error, on=request.source, next=reply.next, retryable=reply.retryable
-        )
+        raise LookFailed(reply.error, on=request.source, next=reply.next, retryable=reply.retryable)
     return integration(reply.type).read(request, reply.body), reply
 
 

@@ -1,6 +1,6 @@
 """Exports: an executed notebook as one self-contained page, as Markdown, as a post-mortem."""
 
-from runner.export.files.files import (
+from runner.export.files import (
     Exported,
     export,
     figures_of,

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from runner.parameters import declared
+from runner.runs.parameters import declared
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -81,9 +81,7 @@ def test_unknown_is_said_and_never_zero() -> None:
 
 def test_only_a_person_acknowledges_and_the_first_counts() -> None:
     ack = ev.Acknowledged()
-    state = story(
-        FIRED, (3, ack, "run:r1"), (5, ack, "person:oncall"), (6, ack, "person:second")
-    )
+    state = story(FIRED, (3, ack, "run:r1"), (5, ack, "person:oncall"), (6, ack, "person:second"))
     assert minutes(state)["acknowledge"] == 3
     assert state.acked_by == "person:oncall"
 

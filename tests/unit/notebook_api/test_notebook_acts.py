@@ -20,13 +20,13 @@ from notebook_world import (
 )
 from test_notebook_looks import safe
 
+from irkit.diagnosis.suspects import NOTHING, Suspects
 from irkit.errors import LookFailed, NotFound, Refused
 from irkit.incident import Incident
 from irkit.model import event as ev
 from irkit.model.finding import Finding, Gap, RuledOut, Suspect
 from irkit.model.incident import fold
 from irkit.session import Ask, Proposal
-from irkit.diagnosis.suspects import NOTHING, Suspects
 
 
 def named(*, change: str = "1.4.1 -> 1.4.2", looks: tuple[str, ...] = ("L1", "L2")) -> Suspects:
