@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RAW = "\0raw"  # holds lines that are no objects; no field of a log is named so
 _BLANKS = b" \t\r"
-_BLOCK = 8 << 20
+_BLOCK = 32 << 20
 _SMALL = 256 << 10  # a block of this size that Arrow refuses is read line by line
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
@@ -35,7 +35,7 @@ class Stream:
         size = 0
         for chunk in self._limited(self._plain()):
             for start in range(0, len(chunk), _BLOCK):
-                piece = chunk[start : start + _BLOCK]
+                piece = chunk if len(chunk) <= _BLOCK else chunk[start : start + _BLOCK]
                 held.append(piece)
                 size += len(piece)
                 if size < _BLOCK:
@@ -116,7 +116,7 @@ class BlockReader:
         import pyarrow as pa
         from pyarrow import json as arrow_json
 
-        octets = np.frombuffer(block.removesuffix(b"\n"), np.uint8)
+        octets = np.frombuffer(block, np.uint8)[: len(block) - block.endswith(b"\n")]
         starts = np.append(0, np.flatnonzero(octets == ord("\n")) + 1)
         # Arrow 26 crashes on a line that is `null`: only lines that begin as objects reach it.
         if not len(octets) or starts[-1] == len(octets) or (octets[starts] != ord("{")).any():

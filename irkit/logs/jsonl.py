@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from irkit.logs.jsonblocks import RAW, BlockReader, Stream, cast, concatenate
 
@@ -88,8 +88,6 @@ def read_jsonl(
         >>> read_jsonl(b'{"ts": 1735689600.5, "level": "ERROR", "msg": "boom"}\\nTraceback\\n')
         <LogTable: 2 lines, 1 not JSON>
     """
-    import pandas as pd
-
     stream = Stream([source] if isinstance(source, bytes) else source, max_bytes)
     reader = BlockReader()
     table = concatenate([reader.read(block) for block in stream.blocks()])
@@ -98,68 +96,70 @@ def read_jsonl(
 
     asked = {"time": time_field, "level": level_field, "service": service_field,
              "message": message_field}  # fmt: skip
-    columns: dict[str, Any] = {}
-    used = set()
+    columns: dict[str, pa.ChunkedArray] = {}
+    used = {RAW}
     for column, field in asked.items():
         usual = _USUAL[column] if field == "auto" else (field,)
         present = [name for name in usual if name in names]
         used.update(present[:1])
         columns[column] = _fill(column, present, table)
-    others = {name: _to_series(table[name]) for name in names if name not in used and name != RAW}
-    columns |= {name if name not in columns else f"{name}_2": one for name, one in others.items()}
+    undated = columns["time"].null_count - bad
+    for name in names:
+        if name not in used:
+            columns[name if name not in columns else f"{name}_2"] = table[name]
     if bad:
-        columns["_raw"] = _to_series(table[RAW])
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(table)), copy=False)
-    undated = int(frame["time"].isna().sum()) - bad
+        columns["_raw"] = table[RAW]
+    frame = _to_frame(columns)
     return LogTable(frame=frame, bad=bad, undated=undated, truncated=stream.truncated)
 
 
-def _to_series(column: pa.ChunkedArray) -> pd.Series:
-    """A pandas column that keeps integers whole and lists as lists."""
+def _to_frame(columns: dict[str, pa.ChunkedArray]) -> pd.DataFrame:
+    """A frame that keeps integers whole where some are missing, and lists as lists."""
     import pandas as pd
     import pyarrow as pa
 
-    if pa.types.is_nested(column.type):
-        return pd.Series(column.to_pylist(), dtype=object)
-    whole = (
-        {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()} if column.null_count else {}
-    )
-    return column.to_pandas(types_mapper=whole.get)
+    frame = pa.table(columns).to_pandas()
+    whole = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    for name, column in columns.items():
+        if pa.types.is_nested(column.type):
+            frame[name] = pd.Series(column.to_pylist(), dtype=object)
+        elif column.null_count and column.type in whole:
+            frame[name] = column.to_pandas(types_mapper=whole.get)
+    return frame
 
 
-def _fill(column: str, fields: list[str], table: pa.Table) -> pd.Series:
+def _fill(column: str, fields: list[str], table: pa.Table) -> pa.ChunkedArray:
     """The first field's values; where it has none, the next one's."""
-    import pandas as pd
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     read = {"time": _times, "level": _levels}.get(column, _texts)
     if not fields:
         return read(pa.chunked_array([pa.nulls(len(table), pa.string())]))
     filled = read(table[fields[0]])
     for field in fields[1:]:
-        if filled.isna().any():
-            filled = filled.where(filled.notna(), read(table[field]))
-    return pd.Series(filled)
+        if filled.null_count:
+            filled = pc.coalesce(filled, read(table[field]))
+    return filled
 
 
-def _texts(column: pa.ChunkedArray) -> pd.Series:
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
 
-    return _to_series(cast(column, pa.string()))
+    return cast(column, pa.string())
 
 
-def _times(column: pa.ChunkedArray) -> pd.Series:
-    """Times in UTC to the nanosecond, NaT where a value is none."""
-    import numpy as np
+def _times(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times in UTC to the nanosecond, null where a value is none."""
     import pandas as pd
     import pyarrow as pa
 
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return _epochs(column)
+        return _as_times(_epochs(column))
     texts = cast(column, pa.string())
     for kind in (pa.timestamp("ns", "UTC"), pa.timestamp("ns")):
         try:
-            return texts.cast(kind).cast(pa.timestamp("ns", "UTC")).to_pandas()
+            return texts.cast(kind).cast(pa.timestamp("ns", "UTC"))
         except pa.ArrowInvalid:
             continue
     strings = texts.to_pandas().str.strip()
@@ -177,7 +177,13 @@ def _times(column: pa.ChunkedArray) -> pd.Series:
             strings[missing], format="%d/%b/%Y:%H:%M:%S %z", utc=True, errors="coerce"
         )
         times[missing] = apache.astype("datetime64[ns, UTC]")
-    return times.where(~np.asarray(strings.isna()))
+    return _as_times(times)
+
+
+def _as_times(times: pd.Series) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    return pa.chunked_array([pa.array(times, pa.timestamp("ns", "UTC"), from_pandas=True)])
 
 
 def _epochs(column: pa.ChunkedArray) -> pd.Series:
@@ -189,10 +195,11 @@ def _epochs(column: pa.ChunkedArray) -> pd.Series:
     nulls = column.is_null().to_numpy()
     if pa.types.is_integer(column.type):
         values = column.fill_null(0).to_numpy()
+        size = np.abs(values.astype(float))
         # a second now has 10 digits, a millisecond 13, a microsecond 16, a nanosecond 19
-        power = np.select([abs(values) < 10**11, abs(values) < 10**14, abs(values) < 10**17],
-                          [9, 6, 3], 0)  # fmt: skip
-        nanoseconds = values * 10**power
+        power = np.select([size < 1e11, size < 1e14, size < 1e17], [9, 6, 3], 0)
+        nulls = nulls | (size * 10.0**power > 9.2e18)  # after the year 2262
+        nanoseconds = np.where(nulls, 0, values) * 10**power
     else:
         floats = np.nan_to_num(column.to_numpy(), nan=0.0, posinf=0.0, neginf=0.0)
         nulls = nulls | ~np.isfinite(column.to_numpy())
@@ -207,13 +214,13 @@ def _epochs(column: pa.ChunkedArray) -> pd.Series:
     return pd.Series(stamps).dt.tz_localize("UTC")
 
 
-def _levels(column: pa.ChunkedArray) -> pd.Series:
+def _levels(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Levels by their usual names; what has no usual name is kept in lower case."""
     import pyarrow as pa
 
     texts = cast(column, pa.string()).combine_chunks().dictionary_encode()
     names = pa.array([_level(one) for one in texts.dictionary.to_pylist()], pa.string())
-    return pa.chunked_array([names.take(texts.indices)]).to_pandas()
+    return pa.chunked_array([names.take(texts.indices)])
 
 
 def _level(text: str) -> str:
