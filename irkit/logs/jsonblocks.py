@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 RAW = "\0raw"  # holds lines that are no objects; no field of a log is named so
 _BLANKS = b" \t\r"
 _BLOCK = 32 << 20
+_WHOLE = 256 << 20  # bytes that come in one piece are not cut and copied below this size
 _SMALL = 256 << 10  # a block of this size that Arrow refuses is read line by line
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
@@ -34,19 +36,20 @@ class Stream:
         held: list[bytes] = []
         size = 0
         for chunk in self._limited(self._plain()):
-            for start in range(0, len(chunk), _BLOCK):
-                piece = chunk if len(chunk) <= _BLOCK else chunk[start : start + _BLOCK]
+            step = _WHOLE if len(chunk) <= _WHOLE else _BLOCK
+            for start in range(0, len(chunk), step):
+                piece = chunk[start : start + step]  # a slice of all is no copy
                 held.append(piece)
                 size += len(piece)
                 if size < _BLOCK:
                     continue
-                block = b"".join(held)
+                block = b"".join(held) if len(held) > 1 else piece
                 end = block.rfind(b"\n") + 1
                 if end:
                     yield block[:end]
-                held, size = [block[end:]], len(block) - end
+                held, size = [block[end:]] if end < len(block) else [], len(block) - end
         if size:
-            yield b"".join(held)
+            yield b"".join(held) if len(held) > 1 else held[0]
 
     def _limited(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
@@ -101,7 +104,7 @@ class BlockReader:
 
     def _read(self, block: bytes) -> list[pa.Table]:
         table = self._fast(block)
-        if table is None:
+        if table is None and len(block) <= _BLOCK:
             table = self._without_bad_lines(block)
         if table is not None:
             return [table]
@@ -117,7 +120,7 @@ class BlockReader:
         from pyarrow import json as arrow_json
 
         octets = np.frombuffer(block, np.uint8)[: len(block) - block.endswith(b"\n")]
-        starts = np.append(0, np.flatnonzero(octets == ord("\n")) + 1)
+        starts = _line_starts(octets)
         # Arrow 26 crashes on a line that is `null`: only lines that begin as objects reach it.
         if not len(octets) or starts[-1] == len(octets) or (octets[starts] != ord("{")).any():
             return None
@@ -162,6 +165,18 @@ class BlockReader:
         rows = pa.array(np.cumsum(good) - 1, mask=~good)
         raw = [None if ok else _text(line) for line, ok in zip(lines, good, strict=True)]
         return table.take(rows).append_column(RAW, pa.array(raw, pa.string()))
+
+
+def _line_starts(octets: np.ndarray) -> np.ndarray:
+    """Where lines begin; read in pieces that stay in the processor's cache."""
+    import numpy as np
+
+    size = 1 << 20
+    found = [
+        np.flatnonzero(octets[start : start + size] == ord("\n")) + start + 1
+        for start in range(0, len(octets), size)
+    ]
+    return np.concatenate([[0], *found])
 
 
 def _line_by_line(block: bytes) -> pa.Table:
