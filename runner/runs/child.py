@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from runner.runs import confine, journal, linux, nbfile
+from runner.runs import confine, journal, linux, nbfile, showing
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +134,10 @@ def _execute(task: Task, emit: Any) -> journal.Ended:
 
     for name in (".home", ".tmp"):
         os.mkdir(name)
+    startup = ".home/.ipython/profile_default/startup"
+    os.makedirs(startup)
+    with open(f"{startup}/irkit.py", "w", encoding="ascii") as file:
+        file.write(showing.STARTUP)
     source = ".tmp/runbook.ipynb"
     with open(source, "w", encoding="utf-8") as file:
         file.write(task.notebook)

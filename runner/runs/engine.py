@@ -7,6 +7,7 @@ on what one cell may show.  `runner.runs.child` gives it `emit`, which hears eve
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,8 @@ from papermill.utils import merge_kwargs, remove_args
 from runner.runs import journal
 
 Emit = Callable[[journal.Message], None]
+# plotly's own script, five megabytes, which it puts before a figure that it writes as HTML.
+_PLOTLY_JS = re.compile(r"<script[^>]*>\s*/\*\*\s*\* plotly\.js v.*?</script\s*>", re.DOTALL)
 
 
 def _nobody_listens(message: journal.Message) -> None:
@@ -164,6 +167,7 @@ class _Client(PapermillNotebookClient):
     def _fit(self, msg: dict[str, Any]) -> bool:
         """Take a message's size off what the cell may still show, shortening plain text to fit."""
         content = msg["content"]
+        _without_plotly_js(content)
         size = len(msgspec.json.encode(content))
         if size <= self._left:
             self._left -= size
@@ -197,6 +201,14 @@ class _Client(PapermillNotebookClient):
 
 def _typed(output: NotebookNode) -> journal.Output:
     return msgspec.convert(output, journal.Output)
+
+
+def _without_plotly_js(content: dict[str, Any]) -> None:
+    """Take plotly's script out of an output: an exporter draws the figure, and needs the room."""
+    data = content.get("data") or {}
+    markup = data.get("text/html")
+    if isinstance(markup, str) and len(markup) > 1_000_000:
+        data["text/html"] = _PLOTLY_JS.sub("", markup)
 
 
 def _notice(dropped: int, cap: int) -> NotebookNode:
