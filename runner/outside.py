@@ -109,14 +109,17 @@ class Outside:
             incident, request, lambda: target.survey(action, where.name, arguments), Survey
         )
 
-    def apply(self, plan: Plan, name: str) -> Outcome:
-        """Do what the plan says, under its key.
+    def apply(self, plan: Plan, name: str, *, by: str) -> Outcome:
+        """Do what the plan says, under its key; the target's own record names `by`, who allowed it.
 
         Raises:
             LookFailed: the target cannot be reached.
         """
         target = self.integrations.target(plan.integration)
-        there = msgspec.structs.replace(plan, target=name)
+        why = plan.reason or plan.suspect or plan.title
+        there = msgspec.structs.replace(
+            plan, target=name, requester=by, reason=f"{plan.incident}: {why}"
+        )
         return self._call(
             plan.incident, self._keyed(plan, "apply"), lambda: target.apply(there), Outcome
         )

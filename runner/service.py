@@ -7,7 +7,7 @@ import threading
 
 from irkit.clock import Clock, SystemClock
 from irkit.config import Config
-from irkit.errors import Refused
+from irkit.errors import IrkitError, Refused
 from irkit.evidence.recorder import Recorder
 from irkit.evidence.redact import Redactor
 from irkit.model import event as ev
@@ -220,11 +220,16 @@ class Runner:
     # -- inside ---------------------------------------------------------------------------------
 
     def _triage_loop(self) -> None:
+        told = ""
         while not self._closing.is_set():
             try:
                 self.intake.triage_waiting()
-            except Exception:
-                log.exception("triage failed; the delivery is kept and tried again")
+                told = ""
+            except Exception as why:  # boundary: the delivery stays and is tried again
+                if str(why) != told:  # a full disk is told once, not five times a second
+                    known = isinstance(why, IrkitError)
+                    log.error("triage waits: %s", why, exc_info=None if known else why)
+                told = str(why)
             self._delivered.wait(TRIAGE_SECONDS)
             self._delivered.clear()
 

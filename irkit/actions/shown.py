@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from markupsafe import Markup
 
 from irkit import display
-from irkit.figures.scale import duration, reading
+from irkit.figures.scale import duration
 from irkit.model.action import Plan
 from irkit.model.incident import PlanState
+from irkit.model.units import reading
 from irkit.session import Proposal
 from irkit.text import clock, one_line
 

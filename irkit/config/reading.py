@@ -55,7 +55,9 @@ def parse(text: str, *, file: Path) -> Config:
         )
     raw = dict(raw)
     mistakes: list[str] = []
-    given = raw.get("integrations") or {}
+    given = raw.get("integrations", {})
+    if given is None:
+        given = {}
     made: dict[str, Any] = {}
     if isinstance(given, Mapping):
         for name, one in given.items():

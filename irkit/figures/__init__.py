@@ -26,9 +26,10 @@ from irkit.figures.base import MIME, NARROW, WIDE, Figure, Mark, Normal, Span, T
 from irkit.figures.charts import BarFigure, Bars, Box, BoxFigure, DotStrip, HeatFigure
 from irkit.figures.fromplotly import from_plotly
 from irkit.figures.line import Line, LineFigure, Panels
-from irkit.figures.scale import clock, duration, ms, reading
+from irkit.figures.scale import clock, duration, ms
 from irkit.figures.theme import page_css
 from irkit.figures.timeline import Tick, TimelineFigure
+from irkit.model.units import reading
 
 AnyFigure = LineFigure | Panels | TimelineFigure | BarFigure | HeatFigure | BoxFigure | DotStrip
 

@@ -10,8 +10,9 @@ import msgspec
 from irkit.figures.base import Figure, Table
 from irkit.figures.canvas import Canvas, fit, number, text_width
 from irkit.figures.panel import Frame
-from irkit.figures.scale import FARTHEST, duration, nice_ticks, reading
+from irkit.figures.scale import FARTHEST, duration, nice_ticks
 from irkit.figures.theme import SERIES
+from irkit.model.units import reading
 
 MOST_BARS: Final = 40
 MOST_ROWS: Final = 20

@@ -27,7 +27,8 @@ from irkit.figures.plotlyjson import (
     text_of,
     values,
 )
-from irkit.figures.scale import as_floats, reading
+from irkit.figures.scale import as_floats
+from irkit.model.units import reading
 
 _BINS: Final = 30
 _LINES: Final = ("scatter", "scattergl")

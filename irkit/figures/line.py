@@ -19,8 +19,8 @@ from irkit.figures.scale import (
     decimate,
     ms,
     ordered,
-    reading,
 )
+from irkit.model.units import reading
 
 MOST_POINTS: Final = 1600
 Style = Literal["line", "points", "area"]

@@ -10,8 +10,9 @@ import msgspec
 
 from irkit.figures.base import MARK_ROLES, Mark
 from irkit.figures.canvas import Canvas, fit, text_width
-from irkit.figures.scale import LARGEST, clock, nice_ticks, reading, stretches, time_ticks
+from irkit.figures.scale import LARGEST, clock, nice_ticks, stretches, time_ticks
 from irkit.figures.theme import DASHES, SERIES
+from irkit.model.units import reading
 
 if TYPE_CHECKING:
     from irkit.figures.line import Line, LineFigure

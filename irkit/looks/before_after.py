@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from irkit import display
 from irkit.errors import IrkitError
-from irkit.figures.scale import reading
 from irkit.model.base import Value
 from irkit.model.finding import Gap
+from irkit.model.units import reading
 from irkit.model.window import Window
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from irkit.errors import IrkitError
 from irkit.looks.ask import ask_deploys, ask_logs, ask_signal, gap_of
 from irkit.model.deploy import Deploy
-from irkit.model.finding import Gap
+from irkit.model.finding import Gap, RuledOut
 from irkit.model.window import Window
+from irkit.text import clock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +150,7 @@ class Looked:
     start: datetime
     gaps: tuple[Gap, ...]
     looks: int
+    too_late: tuple[RuledOut, ...] = ()
 
 
 def look_around(inc: Incident) -> Looked:
@@ -176,6 +178,7 @@ def look_around(inc: Incident) -> Looked:
     # Where the lines begin only with the trouble, every line would count as new.
     whole = [found for found in logs if found.whole_from < start - GRACE]
     cut = tuple(gap for gap in (found.gap() for found in logs) if gap)
+    before, too_late = _causes(inc, deploys)
     index = pd.DatetimeIndex([], tz="UTC", name="time")
     wanted = ["time", "service", "level", "message"]
     lines = [
@@ -188,7 +191,7 @@ def look_around(inc: Incident) -> Looked:
         columns=columns, units=units, evidence=evidence,
         logs=pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=wanted),
         log_evidence={found.name: found.evidence for found in whole},
-        deploys=deploys.deploys, deploy_evidence=deploys.evidence,
+        deploys=before, deploy_evidence=deploys.evidence, too_late=too_late,
         calls=tuple(
             (name, callee) for name in services if name in inc.catalog.services
             for callee in inc.catalog.services[name].depends_on
@@ -197,6 +200,31 @@ def look_around(inc: Incident) -> Looked:
         gaps=(*signals.gaps, *log_gaps, *cut, *deploys.gaps),
         looks=len(signals) + len(logs) + len(deploys.evidence),
     )  # fmt: skip
+
+
+def _causes(inc: Incident, deploys: Deploys) -> tuple[tuple[Deploy, ...], tuple[RuledOut, ...]]:
+    """The deploys that may be a cause, and those that came too late to be one, with the reason.
+
+    What this incident's own acts changed, and what was changed after its first alert, did not start
+    it; an onset is an estimate, an alert's start is not.
+    """
+    state = inc.state
+    acts = {p.plan.key for p in state.plans} if state else set()
+    starts = [a.alert.starts_at for a in state.alerts.values()] if state else []
+    causes, late = [], []
+    for one in deploys.deploys:
+        if one.key and one.key in acts:
+            why = "it is what was done about this incident"
+        elif starts and one.time > min(starts):
+            why = f"it came after the first alert ({clock(min(starts))})"
+        else:
+            causes.append(one)
+            continue
+        change = f"{one.previous} -> {one.version}" if one.previous else one.version
+        late.append(
+            RuledOut(what=f"deploy {change} of {one.service}", why=why, evidence=deploys.evidence)
+        )
+    return tuple(causes), tuple(late)
 
 
 def _names(metrics: Metrics, service: str, signal: str) -> list[str]:
@@ -245,14 +273,15 @@ def suspects_of(inc: Incident) -> Suspects:
     # No source of traces can be configured: what nobody could have asked is not missing.
     gaps = (*looked.gaps, *(gap for gap in found.gaps if gap.what != "traces"))
     onset = looked.symptom or found.onset
+    ruled_out = (*found.ruled_out, *looked.too_late)
     inc.session.note(
         Note(
-            suspects=found.suspects, ruled_out=found.ruled_out, gaps=gaps, onset=onset,
+            suspects=found.suspects, ruled_out=ruled_out, gaps=gaps, onset=onset,
             method=found.method,
         )
     )  # fmt: skip
     return Suspects(
-        suspects=found.suspects, ruled_out=found.ruled_out, gaps=gaps, onset=onset,
+        suspects=found.suspects, ruled_out=ruled_out, gaps=gaps, onset=onset,
         method=found.method, looks=looked.looks,
         newest={d.service: d.version for d in looked.deploys},
         confirmed=frozenset(p.plan.target for p in inc.acts.plans if p.status == "recovered"),

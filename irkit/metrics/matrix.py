@@ -153,6 +153,8 @@ def _quoted(text: str) -> str:
 
 def _decode_reply(body: bytes) -> _Reply:
     """The reply, or LookFailed with what Prometheus said was wrong."""
+    if not body.isascii():
+        body.decode()  # parts that nobody reads are kept raw, and would hide what is no UTF-8
     try:
         reply = msgspec.json.decode(body, type=_Reply)
         if reply.status == "success":

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from irkit import display
 from irkit.errors import LookFailed, NotFound
-from irkit.figures.scale import reading
 from irkit.model.base import Value
+from irkit.model.units import reading
 from irkit.model.window import Window, parse_time
 from irkit.text import clock, one_line
 

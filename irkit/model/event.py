@@ -103,8 +103,9 @@ class RunLive(Body, frozen=True, kw_only=True, tag="run.live"):
 class RunFinished(Body, frozen=True, kw_only=True, tag="run.finished"):
     """A run ended: `succeeded`, `failed`, `timed_out`, `stopped`, `killed` or `refused`.
 
-    Written by the runner.  `bundle` is the root hash of the run's evidence and `notebook` the
-    SHA-256 of the executed notebook.
+    Written by the runner.  `cell` is the n in `In [n]` of the cell in which it ended badly,
+    `bundle` the root hash of the run's evidence and `notebook` the SHA-256 of the executed
+    notebook.
     """
 
     run: str

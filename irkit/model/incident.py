@@ -243,8 +243,8 @@ def _changes(state: IncidentState, event: Event) -> dict[str, object]:
                 "ruled_out": body.ruled_out,
                 "suspects_run": body.run,
             }
-            # A look after the act no longer sees the onset: what the first run saw stands.
-            if state.suspects and not body.suspects:
+            # After an act was verified the world is another one: what was named before it stands.
+            if state.suspects and (state.mitigated_at or not body.suspects):
                 named = {}
             if body.onset and not state.onset:
                 named["onset"] = body.onset

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from irkit.figures.scale import duration, reading
+from irkit.figures.scale import duration
 from irkit.model.finding import Finding
+from irkit.model.units import reading
 from irkit.postmortem.values import PostmortemFacts
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|~$&!])")

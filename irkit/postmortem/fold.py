@@ -7,7 +7,6 @@ from datetime import datetime
 
 import msgspec
 
-from irkit.figures.scale import reading
 from irkit.model import event as ev
 from irkit.model.event import Event
 from irkit.model.finding import Gap, Suspect
@@ -15,6 +14,7 @@ from irkit.model.incident import IncidentState, fold
 from irkit.model.look import LookRecord
 from irkit.model.principal import is_person
 from irkit.model.times import four_times
+from irkit.model.units import reading
 from irkit.model.window import parse_rfc3339
 from irkit.postmortem.values import (
     Past,

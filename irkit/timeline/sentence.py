@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
-from irkit.figures.scale import reading
 from irkit.model import event as ev
 from irkit.model.event import Event
+from irkit.model.units import reading
 from irkit.model.window import format_duration
 from irkit.text import one_line
 
@@ -41,7 +41,7 @@ def _say(event: Event) -> str:  # one arm for each kind, nothing else
             kept = f" after {_count(body.recorded, 'recorded look')}" if body.recorded else ""
             return f"Run {body.run} asks the live sources{kept}"
         case ev.RunFinished():
-            cell = f" in cell {body.cell}" if body.cell is not None else ""
+            cell = f" in cell In [{body.cell}]" if body.cell is not None else ""
             gaps = f", {_count(body.gaps, 'gap')}" if body.gaps else ""
             took = format_duration(timedelta(seconds=body.seconds))
             return (

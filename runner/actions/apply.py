@@ -66,7 +66,9 @@ class Acts:
 
     def _apply(self, plan: Plan) -> Outcome:
         try:
-            return self.outside.apply(plan, self._name_there(plan))
+            allowed = self.broker.known(plan.incident, plan.id).approvers_so_far
+            by = allowed[0] if allowed else SYSTEM
+            return self.outside.apply(plan, self._name_there(plan), by=by)
         except LookFailed as why:
             return self._ask_what_happened(plan, str(why))
         except IrkitError as why:

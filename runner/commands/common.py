@@ -21,6 +21,8 @@ from irkit.secret import Secret
 from runner.stores.database import Database
 from runner.stores.ledger import Ledger
 
+SHORTEST_TOKEN = 12
+"""Characters of a person's token; shorter ones could be guessed over the network."""
 F = TypeVar("F", bound=Callable[..., Any])
 _ANSWERED: dict[int, type[IrkitError]] = {400: BadInput, 404: NotFound, 422: BadInput}
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -90,14 +92,19 @@ def echo(value: Any, *, as_json: bool, text: Callable[[], str]) -> None:
 
 
 def missing_secrets(config: Config) -> list[str]:
-    """A sentence for each secret of the config that is not set or cannot be read here."""
+    """A sentence for each secret that is not set or cannot be read here, or is easily guessed."""
     missing = []
     sections = {"integrations": config.integrations, "people": config.people}
     for section, entries in sections.items():
         for name, entry in entries.items():
             for secret in secrets_in(entry):
                 try:
-                    secret.reveal()
+                    short = len(secret.reveal()) < SHORTEST_TOKEN
+                    if short and section == "people":
+                        missing.append(
+                            f"{config.file.name}: people.{name}.token: is easily guessed. Use at "
+                            f"least {SHORTEST_TOKEN} random characters"
+                        )
                 except ConfigError as why:
                     missing.append(f"{config.file.name}: {section}.{name}: {why}")
     return missing

@@ -213,7 +213,7 @@ def _shown(state: IncidentState, told: list[dict[str, Any]]) -> str:
     rows += [("run", f"{run.run} {run.status} {run.error}") for run in state.runs]
     rows += [("plan", f"{p.plan.id} {p.status}: {p.plan.title}") for p in state.plans]
     head = f"{state.id}  {state.severity}  {state.state}  "
-    story = [labelled(f"  {e['at']:%H:%M:%SZ}  ", e["text"], width=width) for e in told]
+    story = [labelled(f"  {e['at']:%Y-%m-%d %H:%M:%SZ}  ", e["text"], width=width) for e in told]
     return "\n".join(
         [
             labelled(head, state.title, width=width),

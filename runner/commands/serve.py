@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--listen", default="", help="Address and port; default: server.listen.")
-@click.option("--person", default="", help="Whom the printed one-time link logs in.")
+@click.option(
+    "--person", default="",
+    help="Whom a printed one-time link logs in; default: who is alone under people.",
+)  # fmt: skip
 @click.pass_context
 def serve(ctx: click.Context, listen: str, person: str) -> None:
     """Receive alerts, run runbooks, ask for approvals, apply, verify: until Ctrl-C or SIGTERM.
@@ -38,9 +41,10 @@ def serve(ctx: click.Context, listen: str, person: str) -> None:
     if listen:
         server = config.server.model_copy(update={"listen": listen})
         config = config.model_copy(update={"server": server})
-    person = person or next(iter(config.people), "operator")
-    if config.people and person not in config.people:
+    if person and config.people and person not in config.people:
         raise ConfigError("nobody of that name", on=person, next="add them under people")
+    if not person and len(config.people) < 2:
+        person = next(iter(config.people), "operator")
     missing = missing_secrets(config)  # told now, and not when an alert comes
     if missing:
         raise ConfigError("\n".join(missing))
@@ -92,6 +96,13 @@ def _stopped_by(number: signal.Signals) -> Iterator[None]:
         signal.signal(number, before)
 
 
+def _pages(server: Server, person: str) -> str:
+    """Where the pages are; no link where it would make its reader one of several people."""
+    if person:
+        return f"{server.link(f'person:{person}')}  (works once, as {person})"
+    return f"{server.url}/login  (each with their own token)"
+
+
 def _announce(runner: Runner, server: Server, person: str) -> None:
     hooks = [f"{server.url}/hooks/{name}" for name in runner.intake.hooks]
     missing = runner.confinement.missing
@@ -99,7 +110,7 @@ def _announce(runner: Runner, server: Server, person: str) -> None:
     open_ones = sum(s.state != "resolved" for s in states)
     rows = [
         *(("hook", hook) for hook in hooks or ["none: add one under integrations"]),
-        ("pages", f"{server.link(f'person:{person}')}  (works once, as {person})"),
+        ("pages", _pages(server, person)),
         ("ledger", f"{runner.storage}: {len(states)} incidents, {open_ones} open"),
         ("confined", f"not fully: {'; '.join(missing)}" if missing else "yes"),
     ]

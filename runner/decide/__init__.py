@@ -135,7 +135,7 @@ def _told(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effec
 
     for run in state.runs:
         if run.status not in ("running", "succeeded"):
-            cell = f" in cell {run.cell}" if run.cell is not None else ""
+            cell = f" in cell In [{run.cell}]" if run.cell is not None else ""
             yield from tell(run.run, f"run {run.run} {run.status}{cell}: {run.error}")
     for known in state.plans:
         title = known.plan.title

@@ -8,6 +8,7 @@ from math import isfinite
 
 from irkit.model.action import Check
 from irkit.model.base import Value
+from irkit.model.units import reading
 
 LEAST_SAMPLES = 3
 
@@ -33,15 +34,15 @@ def judge(
     after = [(at, value) for at, value in samples if at > applied_at and isfinite(value)]
     recent = _recent(after, timedelta(seconds=check.hold_seconds), now)
     value = after[-1][1] if after else None
-    shown = "no sample" if value is None else f"{check.signal} is {value:.4g} {check.unit}".strip()
-    side = "at most" if check.above else "at least"
+    shown = "no sample" if value is None else f"{check.signal} is {reading(value, check.unit)}"
+    side = f"{'at most' if check.above else 'at least'} {reading(check.limit, check.unit)}"
     over = now - applied_at >= timedelta(seconds=check.within_seconds)
     long_enough = now - applied_at >= timedelta(seconds=check.hold_seconds)
     good = all(_good(v, check) for v in recent)
     if long_enough and len(recent) >= LEAST_SAMPLES and good:
         return Judgement(
             verdict="recovered", value=value,
-            text=f"{shown}, {side} {check.limit:g} for {check.hold_seconds:g} s",
+            text=f"{shown}, {side} for {check.hold_seconds:g} s",
         )  # fmt: skip
     if not over:
         return Judgement(verdict="pending", value=value, text=f"{shown}; waiting")
@@ -53,7 +54,7 @@ def judge(
         )  # fmt: skip
     return Judgement(
         verdict="not_recovered", value=value,
-        text=f"{shown}, not {side} {check.limit:g} within {check.within_seconds:g} s",
+        text=f"{shown}, not {side} within {check.within_seconds:g} s",
     )  # fmt: skip
 
 

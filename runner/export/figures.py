@@ -11,8 +11,9 @@ from typing import Any, Final
 from irkit.errors import BadInput
 from irkit.figures import NARROW, Figure, LineFigure, Table, from_mime
 from irkit.figures.plotlyjson import dicts, kind_of, name_of, plain, text_of, values
-from irkit.figures.scale import at, reading
+from irkit.figures.scale import at
 from irkit.model.base import Value
+from irkit.model.units import reading
 
 PLOTLY: Final = "application/vnd.plotly.v1+json"
 # The traces that the vendored bundle can draw; a `scattergl` is drawn as a `scatter`.

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 from irkit.actions.shown import STATUS
 from irkit.errors import Refused
-from irkit.figures.scale import duration, reading
+from irkit.figures.scale import duration
 from irkit.model.base import Value
 from irkit.model.finding import Finding, Suspect
 from irkit.model.incident import IN_FLIGHT, Decision, IncidentState, PlanState
 from irkit.model.principal import is_person
+from irkit.model.units import reading
 from irkit.model.window import format_duration
 from irkit.postmortem.fold import strength
 from irkit.postmortem.values import MEANING

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from irkit.figures.scale import reading
 from irkit.model import event as ev
 from irkit.model.base import Value
 from irkit.model.event import Event
 from irkit.model.incident import AlertState, IncidentState, RunState
 from irkit.model.times import four_times
+from irkit.model.units import reading
 from irkit.model.window import format_duration
 from irkit.postmortem.fold import strength
 from irkit.postmortem.values import MEANING

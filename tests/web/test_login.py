@@ -80,12 +80,20 @@ def test_a_wrong_token_is_refused_and_guessing_is_braked(
         for n in range(login.tries + 1)
     ]
     assert statuses == [401] * login.tries + [429]
-    right = {"token": scene.TOKENS["ada"], "csrf": csrf}
-    blocked = stranger.post("/login", data=right)
-    assert blocked.status_code == 429
-    assert int(blocked.headers["retry-after"]) > 0
+    braked = stranger.post("/login", data={"token": "guess-again", "csrf": csrf})
+    assert braked.status_code == 429
+    assert int(braked.headers["retry-after"]) > 0
     assert isinstance(runner.clock, SetClock)
     runner.clock.advance(timedelta(minutes=2))
+    again = stranger.post("/login", data={"token": "guess-later", "csrf": csrf})
+    assert again.status_code == 401
+
+
+def test_guesses_from_the_same_address_lock_nobody_out(stranger: Client, login: Login) -> None:
+    csrf = _form(stranger)
+    for n in range(login.tries + 3):
+        stranger.post("/login", data={"token": f"guess-{n}", "csrf": csrf})
+    right = {"token": scene.TOKENS["ada"], "csrf": csrf}
     assert stranger.post("/login", data=right).status_code == 303
 
 

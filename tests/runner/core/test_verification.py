@@ -62,7 +62,7 @@ def test_a_limit_that_must_be_exceeded() -> None:
 def test_a_sentence_with_numbers() -> None:
     samples = [(START + timedelta(seconds=n), 0.0123456) for n in range(1, 25)]
     said = judge(samples, CHECK, applied_at=START, now=START + timedelta(seconds=24))
-    assert said.text == "error_rate is 0.01235, at most 0.05 for 20 s"
+    assert said.text == "error_rate is 0.0123, at most 0.05 for 20 s"
     assert said.value == 0.0123456
 
 

@@ -31,8 +31,9 @@ from irkit.figures import (
     from_mime,
 )
 from irkit.figures.canvas import escape, relative
-from irkit.figures.scale import decimate, nice_ticks, reading, time_ticks
+from irkit.figures.scale import decimate, nice_ticks, time_ticks
 from irkit.figures.theme import SERIES, TOKENS
+from irkit.model.units import reading
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from irkit.model import event as ev
 from irkit.model.alert import Alert
 from irkit.model.event import Event
+from irkit.model.finding import Suspect
 from irkit.model.incident import IncidentState, fold
 from irkit.model.times import four_times
 
@@ -127,3 +128,16 @@ def test_a_time_is_known_or_says_why_not(given_parts: list[tuple[float, ev.AnyBo
         assert (span.length is None) == bool(span.unknown)
         assert span.length is None or span.length >= timedelta(0)
         assert span.definition
+
+
+def test_after_an_act_was_verified_the_suspects_named_before_it_stand() -> None:
+    def of(change: str) -> ev.SuspectsNamed:
+        suspect = Suspect(rank=1, service="checkout", strength=0.9, sentence="s", change=change)
+        return ev.SuspectsNamed(run="r", suspects=(suspect,))
+
+    before = (3.0, of("1.4.1 -> 1.4.2"), "run:r1")
+    after = (12.0, of("1.4.2 -> 1.4.1"), "run:r2")
+    untouched = story(FIRED, before, after)
+    assert untouched.suspects[0].change == "1.4.2 -> 1.4.1"
+    healed = story(FIRED, before, (9.0, verdict("recovered"), "system"), after)
+    assert healed.suspects[0].change == "1.4.1 -> 1.4.2"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from notebook_world import (
@@ -26,6 +28,7 @@ from irkit.incident import Incident
 from irkit.model import event as ev
 from irkit.model.finding import Finding, Gap, RuledOut, Suspect
 from irkit.model.incident import fold
+from irkit.model.look import Request
 from irkit.session import Ask, Proposal
 
 
@@ -267,3 +270,35 @@ def test_the_timeline_is_the_ledgers() -> None:
     assert "recovered" in safe(inc.timeline)
     assert len(inc.events) == 7
     assert isinstance(inc.events[-1].body, ev.EffectVerified)
+
+
+class AfterTheRollback(MemorySession):
+    """The history now holds the rollback too, seconds after the onset or later."""
+
+    at = ONSET + timedelta(seconds=5)
+
+    def _history(self, request: Request) -> bytes:
+        act = {
+            "time": self.at.isoformat(), "service": "checkout",
+            "version": "1.4.1", "previous": "1.4.2", "by": "person:oncall", "key": plan().key,
+            "message": "tax rounding",
+        }  # fmt: skip
+        mine = json.dumps(act) + "\n" if request.arguments["service"] == "checkout" else ""
+        return super()._history(request) + mine.encode()
+
+
+def test_what_was_done_about_an_incident_is_never_its_cause() -> None:
+    inc = open_incident(AfterTheRollback(events=acted()))
+    suspects = inc.suspects()
+    assert suspects.top.change == "1.4.0 -> 1.4.2"
+    ruled = {r.what: r.why for r in suspects.ruled_out}
+    assert ruled["deploy 1.4.2 -> 1.4.1 of checkout"] == "it is what was done about this incident"
+
+
+def test_a_change_after_the_first_alert_did_not_start_it() -> None:
+    session = AfterTheRollback(events=chain(*OPENED))
+    session.at = NOW - timedelta(seconds=30)
+    suspects = open_incident(session).suspects()
+    assert suspects.top.change == "1.4.0 -> 1.4.2"
+    ruled = {r.what: r.why for r in suspects.ruled_out}
+    assert ruled["deploy 1.4.2 -> 1.4.1 of checkout"].startswith("it came after the first alert")
