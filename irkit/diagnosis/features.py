@@ -150,7 +150,7 @@ def _callees(
     graph: Sequence[tuple[str, str]], traces: pd.DataFrame | None
 ) -> dict[str, frozenset[str]]:
     edges = {(a, b) for a, b in graph}
-    if traces is not None:
+    if traces is not None and "caller" in traces:
         called = traces.dropna(subset=["caller"])[["caller", "service"]].drop_duplicates()
         edges |= {(str(a), str(b)) for a, b in called.itertuples(index=False) if a}
     callees: dict[str, set[str]] = {}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+_NONSENSE = 1e100
 _LATE_SECONDS = 900.0  # how late an alert may be
 _NORMAL_STD = 1.349  # the interquartile range of a normal distribution in standard deviations
 _WIDE_STD = 3.92  # the same for its 2.5 % to 97.5 % range
@@ -111,11 +112,11 @@ def _nothing(times: np.ndarray) -> Moves:
 
 
 def _rates(values: np.ndarray, names: list[str]) -> np.ndarray:
-    """Counters become their increase per row (a reset counts from zero); infinities are gaps."""
+    """Counters become their increase per row (a reset counts from zero); nonsense is a gap."""
     import numpy as np
 
     values = values.copy()
-    values[~np.isfinite(values)] = np.nan
+    values[~(np.abs(values) < _NONSENSE)] = np.nan  # infinities, and what squares would overflow
     for column, name in enumerate(names):
         if not named_as_counter(name):
             continue

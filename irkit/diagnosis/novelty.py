@@ -98,7 +98,8 @@ def _windows(moves: Moves) -> Iterator[np.ndarray]:
     rows = max(min(len(moves.times) - moves.first, moves.first // 4), 1)
     starts = np.linspace(3, moves.first - rows, _WINDOWS)
     for at in sorted({int(start) for start in starts if start >= 0}):
-        yield moves.scores[at : at + rows]
+        if at + rows <= moves.first:
+            yield moves.scores[at : at + rows]
 
 
 def _most(usual: Iterable[float]) -> float:

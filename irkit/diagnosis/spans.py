@@ -41,9 +41,16 @@ def read_spans(traces: pd.DataFrame, first: pd.Timestamp) -> dict[str, SpanEvide
 
     `traces` has a row per time, service, operation and caller with `count`, `mean_ms` and
     `gap_mean_ms` (the caller's client span minus the server span; empty for inner spans).  A gap
-    that grows is time on the network or in a queue, before the service's own code runs.
+    that grows is time on the network or in a queue, before the service's own code runs.  Without
+    operations, counts or means there is nothing to say.
     """
 
+    if not {"operation", "count", "mean_ms"} <= set(traces.columns):
+        return {}
+    if "caller" not in traces:
+        traces = traces.assign(caller="")
+    if "gap_mean_ms" not in traces:
+        traces = traces.assign(gap_mean_ms=float("nan"))
     before, after = split_rows(traces, first, bin_width(traces["time"]))
     if before.empty or after.empty:
         return {}

@@ -147,3 +147,13 @@ def test_logs_and_traces_alone_are_enough_to_rank():
     logs = pd.concat([log_lines([("error", "boom failed")]),
                       log_lines([("info", "ok 1")], service="web")])  # fmt: skip
     assert rank(None, FIRST, logs=logs)[0][0] == "shop"
+
+
+def test_traces_with_fewer_columns_are_read_as_far_as_they_go():
+    def network(calls):
+        calls[("pay", "Charge", "shop")][1] += 300
+
+    full = traces(network)
+    assert read_spans(full.drop(columns=["gap_mean_ms", "gap_p90_ms"]), FIRST)["pay"].own > 1.5
+    assert read_spans(full.drop(columns="operation"), FIRST) == {}
+    assert rank(None, FIRST, traces=full.drop(columns="caller"))[0][0] == "pay"
