@@ -175,7 +175,7 @@ def _explained(
         if caller in place:
             own = sign[place[caller]]
             strongest = max((sign[place[one]] for one in called if one in place), default=0.0)
-            if own > 0 and strongest > 0:
+            if own > 1e-9 and strongest > 0:
                 share = (strongest / own) ** power
                 below[place[caller]] = own * np.clip((share - _FAR) / (_NEAR - _FAR), 0.0, 1.0)
     return below

@@ -59,8 +59,10 @@ def _correlation(window: np.ndarray, alerting: int) -> tuple[np.ndarray, np.ndar
         return np.where(known, values - mean, 0.0)
 
     x, y = centred(window), centred(np.broadcast_to(alert, window.shape))
-    scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
-    return (x * y).sum(axis=0) / np.where(scale > 0, scale, np.inf), count
+    scale_x, scale_y = np.sqrt((x**2).sum(axis=0)), np.sqrt((y**2).sum(axis=0))
+    x = x / np.where(scale_x > 0, scale_x, np.inf)
+    y = y / np.where(scale_y > 0, scale_y, np.inf)
+    return np.clip((x * y).sum(axis=0), -1.0, 1.0), count
 
 
 def _statistic(r: np.ndarray, count: np.ndarray) -> np.ndarray:
