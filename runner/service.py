@@ -91,6 +91,7 @@ class Runner:
             limits=Limits(
                 wall_seconds=config.runs.time_limit.total_seconds(),
                 memory_mb=config.runs.memory_mb,
+                disk_mb=config.runs.disk_mb,
             ),
             url=url,
             recording=recording,

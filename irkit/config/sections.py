@@ -140,6 +140,7 @@ class RunsConfig(Section):
 
     time_limit: Duration = Field(timedelta(minutes=10), description="Wall time of one run.")
     memory_mb: int = Field(2048, ge=128, description="Memory of one run.")
+    disk_mb: int = Field(1024, ge=32, description="What one run may have on the disk at once.")
     at_once: int = Field(2, ge=1, description="How many runs execute at the same time.")
     per_incident: int = Field(6, ge=1, description="How many runs one incident may start.")
     notebooks: str = Field("notebooks", description="The folder of your own runbooks.")

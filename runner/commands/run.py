@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 import click
 
 from irkit.clock import SystemClock
 from irkit.config import Config
-from irkit.errors import BadInput, NotFound, RunFailed
+from irkit.errors import BadInput, IrkitError, NotFound, RunFailed
 from irkit.evidence.bundle import Bundle
 from irkit.evidence.redact import Redactor
 from irkit.model.event import Event
@@ -51,6 +56,8 @@ def run(
     incident: str, output: Path | None, readable: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Execute any notebook once, without a server; prints where notebook, page and evidence lie.
+
+    Ctrl-C (or SIGTERM) stops the cell that runs and keeps what there is; a second one ends at once.
 
     \b
     Example:
@@ -139,9 +146,12 @@ def _execute(
         raise BadInput("the folder is not empty", on=str(folder), next="name a new one")
     folder.mkdir(parents=True, exist_ok=True)
     redactor = Redactor.of(config)
-    with Solo(
-        config, events=events, folder=folder / "bundle", replay=bundle, peer=uid_outside()
-    ) as solo:
+    with (
+        _interrupted() as asked,
+        Solo(
+            config, events=events, folder=folder / "bundle", replay=bundle, peer=uid_outside()
+        ) as solo,
+    ):
         with click.progressbar(length=1, label=path.stem, file=sys.stderr) as bar:
 
             def follow(progress: Progress) -> None:
@@ -158,28 +168,76 @@ def _execute(
                     limits=Limits(
                         wall_seconds=config.runs.time_limit.total_seconds(),
                         memory_mb=config.runs.memory_mb,
+                        disk_mb=config.runs.disk_mb,
                     ),
                     readable=tuple(str(p.resolve()) for p in readable),
                 ),
                 on_progress=follow,
+                stop=asked.stop,
                 clock=SystemClock(),
                 redactor=redactor,
             )
         solo.seal()
-    made = export(
-        folder / "notebook.ipynb", folder=folder, to=("html",), title=path.stem,
-        head=[("status", result.status), ("seconds", f"{result.seconds:.1f}")],
-        redact=redactor.text,
-    )  # fmt: skip
+    status = result.status.replace("_", " ")
+    trouble: IrkitError | None = None
     click.echo(f"notebook: {folder / 'notebook.ipynb'}")
-    click.echo(f"page:     {made.paths['html']}")
+    try:
+        made = export(
+            folder / "notebook.ipynb", folder=folder, to=("html",), title=path.stem,
+            head=[("status", status), ("seconds", f"{result.seconds:.1f}")],
+            redact=redactor.text,
+        )  # fmt: skip
+        click.echo(f"page:     {made.paths['html']}")
+    except IrkitError as why:
+        trouble = why
     click.echo(f"evidence: {folder / 'bundle'}")
     if result.status != "succeeded":
-        where = f"cell {result.cell}" if result.cell is not None else "the run"
-        raise RunFailed(
-            redactor.text(f"{result.status}: {result.error_name}: {result.error_text}")[:500],
-            on=where, next="the page shows everything up to there",
-        )  # fmt: skip
+        where = f" in cell In [{result.cell}]" if result.cell is not None else ""
+        failed = RunFailed(
+            redactor.text(f"{status}{where}: {result.error}")[:500],
+            next="the page shows everything up to there" if not trouble else str(trouble),
+        )
+        if asked.by:
+            failed.exit_code = 128 + asked.by
+        raise failed
+    if trouble:
+        raise trouble
+
+
+class _Asked:
+    """Whether somebody asked for an end, and by which signal; 0 is none."""
+
+    def __init__(self) -> None:
+        self.stop, self.by = threading.Event(), 0
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[_Asked]:
+    """The first SIGINT or SIGTERM asks for an end; the next one does what it always did.
+
+    One that is ignored, as SIGINT is for what a shell starts in the background, stays so.
+    """
+    asked = _Asked()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {n: h for n in numbers if (h := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
+
+    def restore() -> None:
+        for number, handling in before.items():
+            signal.signal(number, handling)
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        restore()
+        asked.by = number
+        asked.stop.set()
+        # Not through a stream: it may be in the middle of a line.
+        os.write(2, b"\nstopping; once more ends it at once\n")
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        restore()
 
 
 def _named(what: str) -> str:

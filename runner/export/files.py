@@ -6,6 +6,7 @@ Source of the visual rules: docs/adr/0008-figure-contract.md and templates/postm
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from irkit.postmortem.values import PostmortemFacts, Text, Texts
 from runner.export.figures import PLOTLY
 from runner.export.page import Page, bundle, exporter, policy, script
 
+log = logging.getLogger("irkit.runner")
 FORMATS: Final = ("html", "md", "pdf")
 Redact = Callable[[str], str]
 
@@ -220,7 +222,17 @@ def _render(
         "irkit_script": script,
         "irkit_bundle": bundle,
     }
-    text, _ = exporter(markup).from_notebook_node(bare, resources=resources)
+    try:
+        text, _ = exporter(markup).from_notebook_node(bare, resources=resources)
+    except IrkitError:
+        raise
+    except Exception as why:
+        # Boundary: a notebook holds what its cells like; a page that fails on it says so in words.
+        log.debug("no page from a notebook", exc_info=True)
+        raise IrkitError(
+            f"the page could not be made ({type(why).__name__}: {why})", on=named,
+            next="the notebook itself is whole; please report this",
+        ) from None  # fmt: skip
     return page, str(text)
 
 

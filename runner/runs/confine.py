@@ -36,7 +36,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     `wall_seconds` is for the whole run, and `grace_seconds` what an interrupted cell gets to end
     before everything is killed.  `cpu_seconds`, `memory_mb` (data, MB of 10**6 bytes), `file_mb`
-    and `open_files` hold for each process, `processes` for the run (threads count).
+    and `open_files` hold for each process, `processes` for the run (threads count), and `disk_mb`
+    for all that the run has on the disk at once; it is looked at a few times a second.
     `output_mb` is what one cell may show, `total_output_mb` what all may.
     """
 
@@ -45,6 +46,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: int = 600
     memory_mb: int = 2048
     file_mb: int = 1024
+    disk_mb: int = 1024
     open_files: int = 1024
     processes: int = 512
     output_mb: float = 4

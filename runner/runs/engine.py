@@ -128,8 +128,10 @@ class _Client(PapermillNotebookClient):
             self._emit(journal.CellStarted(cell=index))
             self.nb_man.cell_start(cell, index)
             ok = alive = True
+            # The kernel does not count what papermill put in: `In [n]` stays as its author saw it.
+            ours = journal.INJECTED in cell.metadata.get("tags", ())
             try:
-                self.execute_cell(cell, index)
+                self.execute_cell(cell, index, store_history=not ours)
             except CellExecutionError as error:
                 ok = False
                 self.nb_man.cell_exception(cell, cell_index=index, exception=error)
@@ -140,6 +142,8 @@ class _Client(PapermillNotebookClient):
             if self._dropped:
                 self._add(cell, index, _notice(self._dropped, self._cap))
             self.nb_man.cell_complete(cell, cell_index=index)
+            if ours:
+                cell["execution_count"] = None
             count = cell.get("execution_count")
             self._emit(journal.CellFinished(cell=index, ok=ok, execution_count=count))
             if not ok:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import threading
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from runner.runs.runbooks import Runbooks
 from runner.runs.session_server import SessionServer
 from runner.stores.ledger import Ledger
 
+log = logging.getLogger("irkit.runner")
 MOST_ATTEMPTS = 2
 
 
@@ -170,7 +172,7 @@ class Runs:
             incident,
             run,
             status=result.status,
-            error=f"{result.error_name}: {result.error_text}".strip(": "),
+            error=result.error,
             seconds=round(result.seconds, 3),
             cell=result.cell,
             looks=recorder.looks,
@@ -196,7 +198,11 @@ class Runs:
         self._append(incident, f"run:{run.ordinal}", SYSTEM, body)
         if notebook.exists():
             ended = next(r for r in self.ledger.state(incident).runs if r.run == run.run)
-            self.finished(ended)
+            try:
+                self.finished(ended)
+            except Exception as why:  # noqa: BLE001 - boundary: a run that ended has ended
+                # The export that is owed at the end makes the report once more.
+                log.error("the report of %s was not written: %s", run.run, why)
 
     def _parameters(self, state: IncidentState, run: str) -> dict[str, str | int | float | bool]:
         """What the route gives, and of our own what the runbook declares; never a label's text."""

@@ -56,15 +56,30 @@ class Hearing:
         self._stderr = bytearray()
         self.confinement = UNKNOWN
         self.ended: journal.Ended | None = None
-        self.cell: int | None = None
+        self._index: int | None = None
+        self._numbers: list[int | None] = []
         self.done = self.total = 0
         self.cut: tuple[Status, str, str] | None = None
+        self.disk_full = False
         self.code: int | None = None
+
+    @property
+    def cell(self) -> int | None:
+        """The n in `In [n]` of the last cell that began; None before, and for given parameters."""
+        if self._index is None or self._index >= len(self._numbers):
+            return None
+        return self._numbers[self._index]
 
     def cut_short(self, status: Status, name: str, text: str) -> None:
         """Note why the run is being ended from outside; the first reason counts."""
-        where = f" in cell {self.cell}" if self.cell is not None else " before its first cell"
-        self.cut = self.cut or (status, name, text + where)
+        early = "" if self._index is not None else " before its first cell"
+        self.cut = self.cut or (status, name, text + early)
+
+    def cut_short_by_disk(self) -> None:
+        """Note that the run has more on the disk than it may."""
+        self.disk_full = True
+        most = f"{self._limits.disk_mb} MB to the disk; the limit is runs.disk_mb"
+        self.cut_short("killed", "RunKilled", f"the run wrote more than {most}")
 
     def hear(self, part: bytes) -> bool:
         """Take in bytes from the child; False once it has said what it may not."""
@@ -109,13 +124,14 @@ class Hearing:
             # Both come before any cell can speak, and only once.
             case journal.Confined() if self.confinement is UNKNOWN:
                 self.confinement = message.confinement
-            case journal.Prepared() if self.cell is None:
+            case journal.Prepared() if self._index is None:
+                self._numbers = journal.numbers(message.notebook["cells"])
                 self.total = sum(
                     cell.get("cell_type") == "code" and bool("".join(cell["source"]).strip())
                     for cell in message.notebook["cells"]
                 )
             case journal.CellStarted():
-                self.cell = message.cell
+                self._index = message.cell
             case journal.CellFinished():
                 self.done += 1
             case journal.Ended():
@@ -143,8 +159,8 @@ class Hearing:
                 how = f"signal {-self.code if self.code < 0 else self.code - 128}"
             said = f": {self.said()}" if self.said() else ""
             return "killed", "RunKilled", f"the run's process ended with {how}{said}"
-        self.cell = self.ended.cell
+        self._index = self.ended.cell
         text = self.ended.error_text
-        if self.ended.status == "failed" and self.cell is None and self.said():
+        if self.ended.status == "failed" and self._index is None and self.said():
             text = f"{text}: {self.said()}"  # no cell shows it, so this is all there is
         return self.ended.status, self.ended.error_name, text

@@ -66,7 +66,10 @@ class Confined(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="prepared"):
-    """The notebook with its parameters in place, before the first cell; indexes refer to it."""
+    """The notebook with its parameters in place, before the first cell; indexes refer to it.
+
+    People are told of a cell by another number: see `numbers`.
+    """
 
     notebook: dict[str, Any]
 
@@ -162,6 +165,32 @@ def read(path: str | Path) -> Iterator[Line]:
             yield _decode_line(line)
 
 
+INJECTED = "injected-parameters"  # papermill's tag for the cell that it puts in
+
+
+def numbers(cells: Iterable[dict[str, Any]]) -> list[int | None]:
+    """For each cell the n of its `In [n]`: its place among those that run, from 1.
+
+    They are counted as the author wrote them, so the cell of injected parameters has no number
+    and shifts none; Markdown and empty cells have none either.
+
+    Example:
+        >>> numbers([{"cell_type": "markdown"}, {"cell_type": "code", "source": "1"}])
+        [None, 1]
+    """
+    found: list[int | None] = []
+    last = 0
+    for cell in cells:
+        counts = (
+            cell.get("cell_type") == "code"
+            and "".join(cell.get("source", "")).strip() != ""
+            and INJECTED not in cell.get("metadata", {}).get("tags", ())
+        )
+        last += counts
+        found.append(last if counts else None)
+    return found
+
+
 def rebuild(runbook: dict[str, Any], lines: Iterable[Line], *, reason: str) -> dict[str, Any]:
     """The partial notebook of a run that could not write its own.
 
@@ -171,11 +200,13 @@ def rebuild(runbook: dict[str, Any], lines: Iterable[Line], *, reason: str) -> d
     """
     notebook, running = runbook, -1
     cells: list[dict[str, Any]] = notebook["cells"]
+    shown = numbers(cells)
     for line in lines:
         message = line.message
         if isinstance(message, Prepared):
             notebook = message.notebook
             cells = notebook["cells"]
+            shown = numbers(cells)
             continue
         if isinstance(message, (Confined, Ended)) or message.cell >= len(cells):
             continue
@@ -186,6 +217,7 @@ def rebuild(runbook: dict[str, Any], lines: Iterable[Line], *, reason: str) -> d
                 running = message.cell
                 about |= {"status": "running", "start_time": line.at.isoformat()}
                 cell["outputs"] = []
+                cell["execution_count"] = shown[message.cell]
             case Shown():
                 _append(cell["outputs"], message.output)
             case Cleared():

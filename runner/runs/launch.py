@@ -30,9 +30,12 @@ import msgspec
 from irkit.clock import Clock, SystemClock
 from irkit.errors import BadInput, IrkitError
 from irkit.evidence.redact import Redactor
-from runner.runs import confine, journal, nbfile, parameters
+from runner.runs import confine, disk, journal, nbfile, parameters
 from runner.runs.confine import Confinement, Limits
 from runner.runs.hearing import UNKNOWN, Hearing, Progress, Status
+
+# How a run ended, where no exception of its own says it.
+_OURS = ("RunStopped", "RunTimedOut", "RunKilled")
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +59,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     `failed`: a cell raised or its kernel died; `killed`: the run's process died, or said what it
-    may not.  `cell` is the index of the cell at fault in the notebook as it was prepared (with
-    the injected parameters, before any marker); `seconds` is wall time.
+    may not.  `cell` is the n in `In [n]` of the cell at fault (see `runner.runs.journal.numbers`);
+    `seconds` is wall time.
     """
 
     run: str
@@ -70,6 +73,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     cells_total: int
     confinement: Confinement
     notebook: str
+
+    @property
+    def error(self) -> str:
+        """What went wrong in one line, "" if nothing did; an exception may have no text."""
+        return _told(self.error_name, self.error_text)
 
 
 def launch(
@@ -113,9 +121,15 @@ def launch(
             hearing = Hearing(
                 spec.run, spec.limits, kept, on_progress, clock or SystemClock(), redactor
             )
-            seconds = _attend(_start(work, session), task, hearing, spec.limits, stop)
+            child = _start(work, session)
+            watch = disk.Watch(work, child.pid, spec.limits.disk_mb * 1e6)
+            seconds = _attend(child, task, hearing, spec.limits, stop, watch)
+        if hearing.disk_full:
+            disk.clear(work)
         status, name, text = hearing.verdict()
-        about = {"run": spec.run, "status": status, "seconds": round(seconds, 3)}
+        about: dict[str, Any] = {"run": spec.run, "status": status, "seconds": round(seconds, 3)}
+        if status != "succeeded":
+            about |= {"cell": hearing.cell, "error": _told(name, text)}
         about["confinement"] = msgspec.to_builtins(hearing.confinement)
         final = _final(folder, notebook, reason=text, whole=hearing.ended is not None)
         final["metadata"].setdefault("papermill", {}).update(
@@ -139,6 +153,13 @@ def launch(
         confinement=hearing.confinement,
         notebook=made,
     )
+
+
+def _told(name: str, text: str) -> str:
+    """An exception as one line; why we ended a run is a sentence already."""
+    if name in _OURS:
+        return text
+    return f"{name}: {text}" if text.strip() else name
 
 
 def _unwritable(folder: str, error: OSError) -> IrkitError:
@@ -168,7 +189,9 @@ def probe() -> Confinement:
         limits = Limits(wall_seconds=20)
         with open(os.devnull, "wb") as nothing:
             hearing = Hearing("probe", limits, nothing, None, SystemClock())
-            _attend(_start(work, ""), {"box": box}, hearing, limits, None)
+            child = _start(work, "")
+            watch = disk.Watch(work, child.pid, limits.disk_mb * 1e6)
+            _attend(child, {"box": box}, hearing, limits, None, watch)
     if hearing.confinement is UNKNOWN:
         raise IrkitError("no process can be started", on=hearing.said(), next="check this Python")
     return hearing.confinement
@@ -225,6 +248,7 @@ def _attend(
     hearing: Hearing,
     limits: Limits,
     stop: threading.Event | None,
+    watch: disk.Watch,
 ) -> float:
     """Hear a child out, within its time; seconds.  Nothing of it lives when this returns."""
     assert child.stdin
@@ -248,6 +272,10 @@ def _attend(
                         talking = talking and key.fileobj is not child.stdout
                     elif key.data(part) is False:
                         return time.monotonic() - began
+                if watch.over():
+                    # No time to end in: a disk can be full in seconds.
+                    hearing.cut_short_by_disk()
+                    return time.monotonic() - began
                 now = time.monotonic()
                 if kill_at == float("inf"):
                     if stop is not None and stop.is_set():

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +16,9 @@ import pytest
 
 if TYPE_CHECKING:
     from conftest import Told, Type
+
+
+IRKIT = (sys.executable, "-c", "from runner.cli import main; main()")
 
 
 def notebook(path: Path, *cells: str, parameters: str = "") -> Path:
@@ -24,7 +32,11 @@ def notebook(path: Path, *cells: str, parameters: str = "") -> Path:
 
 
 def paths(told: Told) -> dict[str, Path]:
-    return {k: Path(v) for k, v in re.findall(r"^(\w+): +(\S+)$", told.out, re.MULTILINE)}
+    return paths_in(told.out)
+
+
+def paths_in(text: str) -> dict[str, Path]:
+    return {k: Path(v) for k, v in re.findall(r"^(\w+): +(\S+)$", text, re.MULTILINE)}
 
 
 def test_any_notebook_without_a_config(tmp_path: Path, type_in: Type) -> None:
@@ -50,7 +62,7 @@ def test_a_cell_that_raises(tmp_path: Path, type_in: Type) -> None:
     told = type_in(tmp_path, "run", "bad.ipynb")
     assert told.code == 6
     assert "ZeroDivisionError" in told.err
-    assert "cell 1" in told.err
+    assert "error: failed in cell In [2]: ZeroDivisionError: division by zero." in told.err
     assert "Traceback" not in told.err
     page = paths(told)["page"].read_text()
     assert "so far" in page
@@ -97,3 +109,48 @@ def test_replaying_a_bundle(played: Path, type_in: Type) -> None:
     assert told.code == 0, told.err
     page = paths(told)["page"].read_text()
     assert "1.4.2" in page
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_it_had(tmp_path: Path, number: signal.Signals) -> None:
+    notebook(tmp_path / "slow.ipynb", "print('so', 'far', flush=True)\nwhile True: pass")
+    command = [*IRKIT, "run", "slow.ipynb", "--output", "out"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        journal = tmp_path / "out" / "journal"
+        until(lambda: journal.exists() and "so far" in journal.read_text())
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 128 + number, err
+    assert "stopped in cell In [1]: the run was stopped" in err
+    made = paths_in(out)
+    assert "so far" in made["page"].read_text()
+    assert "KeyboardInterrupt" in made["notebook"].read_text()
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    deaf = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('so', 'far')"
+    notebook(tmp_path / "deaf.ipynb", deaf, "while True: pass")
+    command = [*IRKIT, "run", "deaf.ipynb", "--output", "out"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        journal = tmp_path / "out" / "journal"
+        until(lambda: journal.exists() and '"cell":1' in journal.read_text())
+        assert child.stderr
+        child.send_signal(signal.SIGINT)
+        while "stopping" not in child.stderr.readline():
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out" / "notebook.ipynb").exists()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.02)

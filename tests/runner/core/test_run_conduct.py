@@ -139,7 +139,7 @@ def test_a_runbook_that_raises(conduct: Callable[..., Conduct]) -> None:
     run = desk.run()
     assert (run.status, run.cell) == ("failed", 3)
     assert "KeyError" in run.error
-    assert "in cell 3" in desk.told()
+    assert "in cell In [3]" in desk.told()
     folder = desk.runner.runs.folder_of(run.run)
     kept = nbformat.read(folder / "notebook.ipynb", as_version=4)
     assert any(o.get("ename") == "KeyError" for c in kept.cells for o in c.get("outputs", []))

@@ -92,13 +92,29 @@ def test_a_folder_holds_one_run(run: Any, write: Any, tmp_path: Path) -> None:
 
 def test_a_cell_that_raises_is_shown_and_ends_the_run(run: Any) -> None:
     result = run("print('before')", "1 / 0", "print('after')")
-    assert (result.status, result.cell) == ("failed", 1)
+    assert (result.status, result.cell) == ("failed", 2)
     assert (result.error_name, result.error_text) == ("ZeroDivisionError", "division by zero")
+    assert result.error == "ZeroDivisionError: division by zero"
     assert (result.cells_done, result.cells_total) == (2, 3)
     assert printed(result) == "before\n"
     cells = executed(result).cells
     assert "papermill-error-cell" in cells[0].source
     assert [c.metadata.papermill.exception for c in cells if c.source == "1 / 0"] == [True]
+
+
+def test_a_cell_has_the_number_that_its_author_saw(run: Any) -> None:
+    """Neither empty cells nor the parameters that are put in shift it."""
+    result = run("", "print(n)", "raise MemoryError", parameters="n = 1", given={"n": 2})
+    assert (result.status, result.cell, result.error) == ("failed", 3, "MemoryError")
+    made = executed(result)
+    counts = {cell.source: cell.get("execution_count") for cell in made.cells}
+    assert (counts["n = 1"], counts["print(n)"], counts["raise MemoryError"]) == (1, 2, 3)
+    [injected] = [c for c in made.cells if "injected-parameters" in c.metadata.get("tags", ())]
+    assert injected.execution_count is None
+    assert "In [3]" in made.cells[0].source, "papermill's own banner"
+    [error] = [o for c in made.cells for o in c.get("outputs", ()) if "ename" in o]
+    assert "In[3]" in "".join(error.traceback)
+    assert (made.metadata.irkit.cell, made.metadata.irkit.error) == (3, "MemoryError")
 
 
 class Late:
@@ -127,8 +143,8 @@ def test_a_cell_that_hangs_is_interrupted_and_shows_where(
         limits=LIMIT,
         on_progress=late.on_progress,
     )
-    assert (result.status, result.cell, result.error_name) == ("timed_out", 1, "RunTimedOut")
-    assert result.error_text == "the run passed its limit of 1000 s in cell 1"
+    assert (result.status, result.cell, result.error_name) == ("timed_out", 2, "RunTimedOut")
+    assert result.error == "the run passed its limit of 1000 s"
     [error] = [o for c in executed(result).cells for o in c.get("outputs", ()) if "ename" in o]
     assert error.ename == "KeyboardInterrupt"
     assert printed(result) == "before\n"
@@ -152,6 +168,7 @@ def test_a_cell_that_ignores_interrupts_is_killed_and_the_notebook_rebuilt(
     assert made.cells[1].outputs[1]["data"]["text/plain"] == "'value'"
     assert "The run ended in this cell" in made.cells[2].source
     assert made.cells[3].outputs[-1].ename == "RunEnded"
+    assert (made.cells[3].execution_count, result.cell) == (2, 2)
     assert made.cells[3].metadata.papermill.exception is True
 
 
@@ -164,7 +181,7 @@ def test_a_run_can_be_stopped(run: Any) -> None:
 
     result = run("import time; time.sleep(600)", on_progress=on_progress, stop=stop)
     assert (result.status, result.error_name) == ("stopped", "RunStopped")
-    assert result.cell == 0
+    assert result.cell == 1
 
 
 def test_a_run_whose_process_is_killed_keeps_what_it_had(run: Any) -> None:
@@ -174,7 +191,7 @@ def test_a_run_whose_process_is_killed_keeps_what_it_had(run: Any) -> None:
                 process.kill()
 
     result = run("print('said', flush=True)\nwhile True: pass", on_progress=on_progress)
-    assert (result.status, result.cell, result.error_name) == ("killed", 0, "RunKilled")
+    assert (result.status, result.cell, result.error_name) == ("killed", 1, "RunKilled")
     assert "signal 9" in result.error_text
     assert printed(result) == "said\n"
 
@@ -222,7 +239,7 @@ def test_sys_exit_ends_a_run_by_its_code(run: Any) -> None:
 )
 def test_a_kernel_that_dies_is_told_in_its_cell(run: Any, cell: str, how: str) -> None:
     result = run("print('before')", cell, "print('after')")
-    assert (result.status, result.cell, result.error_name) == ("failed", 1, "DeadKernel")
+    assert (result.status, result.cell, result.error_name) == ("failed", 2, "DeadKernel")
     assert how in result.error_text
     assert printed(result) == "before\n"
 
