@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -128,7 +129,8 @@ def compare(
     if act is None or act.applied_at is None or facts.end is None:
         return ()
     applied, recovered = ms(act.applied_at), ms(facts.end)
-    earlier = {(f.title, f.query): f for f in _panels(before)}
+    # A title tells the numbers of its own run: the query says what was asked.
+    earlier = {f.query or f.title: f for f in _panels(before)}
     out = []
     seen: set[tuple[str, str]] = set()
     for figure in _panels(figures):
@@ -144,19 +146,16 @@ def compare(
                 continue
             again = min(recovered, last - length)
             source = known
-            if min(x for x, _ in known) > applied - length / 2 and (figure.title, figure.query) in (
-                earlier
-            ):
-                old = earlier[figure.title, figure.query]
+            old = earlier.get(figure.query or figure.title)
+            if old and min(x for x, _ in known) > applied - length / 2:
                 source = next((ln.known() for ln in old.lines if ln.name == name), known)
             pair = (
                 measure(source, applied - length, applied),
                 measure(known, again, again + length),
             )
             if pair[0].n and pair[1].n:
-                label = (
-                    name if len(lines) == 1 or name == figure.title else (f"{figure.title}: {name}")
-                )
+                alone = len(lines) == 1 or name == figure.title
+                label = _of_service(name, figure, facts) if alone else f"{figure.title}: {name}"
                 out.append(
                     Comparison(
                         label=label,
@@ -168,6 +167,14 @@ def compare(
                     )
                 )
     return tuple(out[:12])
+
+
+def _of_service(name: str, figure: LineFigure, facts: PostmortemFacts) -> str:
+    """A signal's name with its service, which a line's own name has no room for."""
+    told = re.search(rf"(?<!\S){re.escape(name)} of ([\w./-]*\w)", figure.title)
+    asked = [s for s in facts.services if f'"{s}"' in figure.query]
+    service = told[1] if told else asked[0] if len(asked) == 1 else ""
+    return f"{name} of {service}" if service and " of " not in name else name
 
 
 def measure(points: Iterable[tuple[float, float]], start: float, end: float) -> Measure:

@@ -44,7 +44,7 @@ class Page:
     ) -> None:  # fmt: skip
         self.title, self.facts, self.texts, self.head = title, facts, texts, head
         self.demote = 2 if facts else 1
-        self.number = 0
+        self.place = self.ended = ""
         self.live = False
         self.figures: list[FigureView] = []
         self.css = Markup(page_css())  # noqa: S704 - our own constant

@@ -5,6 +5,7 @@ They run in the order of `STEPS`, as nbconvert preprocessors, on nbconvert's own
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from nbconvert.preprocessors import Preprocessor
@@ -14,13 +15,27 @@ from nbformat.v4 import new_output
 from irkit.figures import MIME, from_plotly
 from runner.export.clean import clean_html, clean_text, data_image, markdown
 from runner.export.figures import PLOTLY, figure_of, recover, view_of_ours, view_of_plotly
+from runner.export.widgets import VIEW, models_of, plain, shown_in
 
-WIDGET: Final = "application/vnd.jupyter.widget-view+json"
+# What an object prints that has no text of its own.
+_BARE: Final = re.compile(r"<[\w.]+ object( at 0x[0-9a-f]+)?>\s*\Z")
 NOTE: Final = "application/vnd.irkit.note"
 MOST_TEXT: Final = 20_000
 MOST_HTML: Final = 400_000
 MOST_IMAGE: Final = 3_000_000
 MOST_OUTPUTS: Final = 200
+
+
+class DropMarkers(Preprocessor):
+    """Takes out the banners that papermill puts above a failed cell; the page says it in words."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Drop the marking cells, and keep what the run's own record says of its end."""
+        marked = "papermill-error-cell-tag"  # papermill itself removes what has this tag
+        nb.cells = [c for c in nb.cells if marked not in c.metadata.get("tags", [])]
+        page, redact = resources["irkit_page"], resources.get("irkit_redact")
+        page.ended = _ending(nb, redact or str)
+        return nb, resources
 
 
 class RedactText(Preprocessor):
@@ -57,14 +72,28 @@ class RecoverFigures(Preprocessor):
 class DropWidgets(Preprocessor):
     """Leaves the static form of a control, for a page has no kernel to talk to."""
 
-    def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
-        """Drop the widgets of one cell."""
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if data.pop(WIDGET, None) is not None and "text/html" not in data:
-                data[NOTE] = "A control that works in JupyterLab only was here."
-                data.pop("text/plain", None)
-        return cell, resources
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Drop the widgets of all cells; what they caught as output stands below each."""
+        models = models_of(nb)
+        for cell in nb.cells:
+            outputs: list[Any] = []
+            for output in cell.get("outputs", []):
+                outputs.append(output)
+                data = output.get("data", {})
+                view = data.pop(VIEW, None)
+                if view is None:
+                    continue
+                text = plain(models, view, _joined(data.get("text/plain", "")))
+                if text.strip():
+                    data["text/plain"] = text
+                elif not data:
+                    data[NOTE] = "A control that works in JupyterLab only was here."
+                for caught in shown_in(models, view):
+                    caught.get("data", {}).pop(VIEW, None)
+                    outputs.append(caught)
+            if cell.cell_type == "code":
+                cell.outputs = outputs
+        return nb, resources
 
 
 class DropScripts(Preprocessor):
@@ -150,13 +179,14 @@ class ChooseForm(Preprocessor):
     def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
         """Choose the forms of one cell's outputs."""
         page = resources["irkit_page"]
-        page.number += 1
+        count = cell.get("execution_count")
+        page.place = f"In [{count}]" if isinstance(count, int) else ""
         shown: list[dict[str, Any]] = []
         if cell.cell_type == "markdown":
             html = markdown(cell.source, demote=page.demote, attachments=cell.get("attachments"))
             shown.append({"kind": "html", "html": html, "plate": False})
         for output in cell.get("outputs", []):
-            form = _form(output, page, page.number)
+            form = _form(output, page)
             if form is not None:
                 shown.append(form)
         cell.metadata["irkit_page"] = shown
@@ -164,7 +194,8 @@ class ChooseForm(Preprocessor):
 
 
 STEPS: Final = (
-    RecoverFigures, DropWidgets, DropScripts, JoinStreams, RedactText, CapOutputs, ChooseForm,
+    DropMarkers, DropWidgets, RecoverFigures, DropScripts, JoinStreams, RedactText, CapOutputs,
+    ChooseForm,
 )  # fmt: skip
 
 
@@ -177,7 +208,7 @@ def shorten(text: str, most: int = MOST_TEXT) -> str:
     return f"{head}\n... {gone:,} characters left out here; they are in the notebook ...\n{tail}"
 
 
-def _form(output: Any, page: Any, number: int) -> dict[str, Any] | None:
+def _form(output: Any, page: Any) -> dict[str, Any] | None:
     if output.output_type == "stream":
         text = output.text.rstrip("\n")
         return {"kind": "text", "text": text, "name": output.name} if text.strip() else None
@@ -193,13 +224,13 @@ def _form(output: Any, page: Any, number: int) -> dict[str, Any] | None:
         if ours is not None:
             return page.add_figure(view_of_ours(ours, live=page.live), ours)
     if PLOTLY in data:
-        title = f"figure from cell {number}"
+        title = f"figure from {page.place}" if page.place else "figure"
         drawn = from_plotly(data[PLOTLY], title=title)
         return page.add_figure(view_of_plotly(data[PLOTLY], drawn, title=title), drawn)
-    return _plain_form(data, page, number)
+    return _plain_form(data, page)
 
 
-def _plain_form(data: dict[str, Any], page: Any, number: int) -> dict[str, Any] | None:
+def _plain_form(data: dict[str, Any], page: Any) -> dict[str, Any] | None:
     text = _joined(data.get("text/plain", ""))
     if "text/html" in data:
         raw = _joined(data["text/html"])
@@ -215,13 +246,25 @@ def _plain_form(data: dict[str, Any], page: Any, number: int) -> dict[str, Any] 
         uri = data_image(mime, _joined(data[mime])) if mime in data else None
         if uri:
             said = text if text and not text.startswith("<") else ""
-            alt = said or f"image from cell {number}, without a description"
+            alt = said or f"image{' from ' * bool(page.place)}{page.place}, without a description"
             return {"kind": "image", "src": uri, "alt": alt[:300]}
     if NOTE in data:
         return {"kind": "note", "text": data[NOTE]}
-    latex = _joined(data.get("text/latex", ""))
-    shown = text or clean_text(latex)
-    return {"kind": "text", "text": shown, "name": "stdout"} if shown.strip() else None
+    latex = clean_text(_joined(data.get("text/latex", "")))
+    if latex.strip() and (not text.strip() or _BARE.match(text)):
+        return {"kind": "code", "text": shorten(latex)}
+    return {"kind": "text", "text": text, "name": "stdout"} if text.strip() else None
+
+
+def _ending(nb: Any, redact: Any) -> str:
+    """How the run ended, where it did not end well; "" where its record says nothing."""
+    told = nb.metadata.get("irkit", {})
+    if not isinstance(told, dict) or not told.get("error"):
+        return ""
+    where = f" in cell In [{told['cell']}]" if isinstance(told.get("cell"), int) else ""
+    how = {"timed_out": "timed out", "killed": "was killed", "stopped": "was stopped"}
+    ended = how.get(str(told.get("status")), "failed")
+    return clean_text(redact(f"This run {ended}{where}: {told['error']}"))[:2000]
 
 
 def _is_loader(markup: str, data: dict[str, Any]) -> bool:

@@ -182,13 +182,34 @@ def test_a_run_that_looks_right_after_the_recovery_still_compares():
     assert one.after.start >= at("14:07:41")
 
 
+@pytest.mark.parametrize(
+    ("title", "query"),
+    [
+        ("error_rate of {} rose from 0.4 % to 29 % at 14:02Z (+8.1 sigma)", "q {}"),
+        ("no onset: error_rate of {} stayed within its usual range", "q {}"),
+        ("", 'sum(rate(x{{service="{}"}}[1m]))'),
+    ],
+)
+def test_the_same_signal_of_two_services_is_told_apart(title: str, query: str) -> None:
+    x, y = series(0.004, 0.29, 1)
+    told = msgspec.structs.replace(sample_facts(), services=("checkout", "front-end"))
+    figures = [
+        LineFigure(
+            title=title.format(s), query=query.format(s), lines=(Line(name="error_rate", x=x, y=y),)
+        )
+        for s in told.services
+    ]
+    labels = [c.label for c in pictures.compare(figures, told)]
+    assert labels == ["error_rate of checkout", "error_rate of front-end"]
+
+
 def test_an_earlier_run_lends_its_values_where_the_last_one_does_not_reach_back():
     x, y = series(0.004, 0.29, 1)
     late = [(a, b) for a, b in zip(x, y, strict=True) if a > ms(at("14:08:00"))]
 
     def figure(points: list[tuple[float, float]]) -> LineFigure:
         return LineFigure(
-            title="errors",
+            title=f"errors: {points[-1][1]} now, of {len(points)}",
             query="q",
             unit="ratio",
             lines=(Line(name="pay", x=tuple(p[0] for p in points), y=tuple(p[1] for p in points)),),

@@ -9,6 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from sample import EVIL, sample_facts, sample_notebook
 
+from irkit.errors import IrkitError
 from irkit.postmortem import assemble
 from runner.export.files import to_html
 from runner.export.page import BUNDLE_SHA256, bundle_script, policy, script
@@ -226,7 +227,7 @@ def test_author_markup_keeps_tables_and_loses_scripts_frames_forms_and_remote_im
 def test_outputs_that_need_a_kernel_or_a_script_leave_a_note():
     html = to_html(notebook_of(
         {"application/javascript": "alert(1)"},
-        {WIDGET: {"model_id": "m"}, "text/plain": "IntSlider()"},
+        {WIDGET: {"model_id": "m"}},
         {WIDGET: {"model_id": "m"},
          "text/html": "<p>static form</p>"},
     ))  # fmt: skip
@@ -235,6 +236,84 @@ def test_outputs_that_need_a_kernel_or_a_script_leave_a_note():
     assert "static form" in html
     assert "alert(1)" not in html
     assert "model_id" not in html
+
+
+def test_a_control_shows_its_static_form():
+    """What it printed; a progress bar's last words; and what an `interact` gave."""
+    state = {
+        "bar": {"model_name": "HBoxModel", "state": {"children": ["IPY_MODEL_l", "IPY_MODEL_r"]}},
+        "l": {"model_name": "HTMLModel", "state": {"value": "<b>100%</b>"}},
+        "r": {"model_name": "HTMLModel", "state": {"value": " 3/3 [00:00&lt;00:00]"}},
+        "box": {"model_name": "VBoxModel", "state": {"children": ["IPY_MODEL_out"]}},
+        "out": {"model_name": "OutputModel", "state": {"outputs": [
+            {"output_type": "display_data", "metadata": {},
+             "data": {"text/html": "<i>caught</i><script>alert(1)</script>"}},
+            {"output_type": "nonsense"}, 7,
+        ]}},
+        "odd": ["no model"],
+    }  # fmt: skip
+    notebook = notebook_of(
+        {WIDGET: {"model_id": "s"}, "text/plain": "IntSlider(value=3, description='<b>')"},
+        {WIDGET: {"model_id": "bar"}, "text/plain": "  0%| | 0/3 [00:00<?, ?it/s]"},
+        {WIDGET: {"model_id": "box"}, "text/plain": "interactive(children=())"},
+        {WIDGET: {"model_id": "odd"}, "text/plain": "Odd()"},
+    )
+    notebook.metadata["widgets"] = {
+        "application/vnd.jupyter.widget-state+json": {"state": state, "version_major": 2}
+    }
+    html = to_html(notebook)
+    shown = ("IntSlider(value=3, description=&#39;&lt;b&gt;&#39;)", "100% 3/3 [00:00&lt;00:00]",
+             "interactive(children=())", "<i>caught</i>", "Odd()")  # fmt: skip
+    assert [text for text in shown if text not in html] == []
+    assert "0/3" not in html
+    assert "works in JupyterLab only" not in html
+    assert "alert(1)" not in html
+
+
+def test_latex_is_shown_as_its_source():
+    bare = "<IPython.core.display.Latex object>"
+    html = to_html(notebook_of(
+        {"text/latex": "$\\alpha < 1$", "text/plain": bare},
+        {"text/latex": "$$x$$", "text/plain": "x in words"},
+    ))  # fmt: skip
+    assert "<code>$\\alpha &lt; 1$</code>" in html
+    assert "x in words" in html
+    assert "IPython.core" not in html
+
+
+def test_the_page_names_the_cell_that_failed_as_its_author_saw_it():
+    tagged = {"tags": ["papermill-error-cell-tag"]}
+    failed = new_output("error", ename="MemoryError", evalue="", traceback=["MemoryError: "])
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("An Exception was encountered", metadata=tagged),
+            new_code_cell("n = 2", metadata={"tags": ["injected-parameters"]}),
+            new_code_cell("1", execution_count=1),
+            new_markdown_cell("Execution using papermill stopped", metadata=tagged),
+            new_code_cell("raise MemoryError", execution_count=2, outputs=[failed]),
+            new_code_cell("never()"),
+        ],
+        metadata={"irkit": {"status": "failed", "cell": 2, "error": "MemoryError"}},
+    )
+    html = to_html(notebook)
+    summaries = re.findall(r"<summary>(Code.*?)</summary>", html)
+    assert summaries == [
+        "Code: parameters of this run", "Code, In [1]", "Code, In [2]: it failed",
+        "Code: not executed",
+    ]  # fmt: skip
+    assert "This run failed in cell In [2]: MemoryError" in html
+    assert "<strong>MemoryError</strong></p>" in html
+    assert "papermill stopped" not in html
+    assert "was encountered" not in html
+
+
+def test_a_page_that_fails_says_so_in_words(monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: Any, **__: Any) -> str:
+        raise KeyError("odd")
+
+    monkeypatch.setattr("runner.export.steps.clean_html", broken)
+    with pytest.raises(IrkitError, match=r"the page could not be made \(KeyError: 'odd'\)"):
+        to_html(notebook_of({"text/html": "<p>x</p>"}))
 
 
 def test_foreign_svg_appears_only_as_an_image(open_page):
