@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,6 @@ import scene
 import uvicorn
 from clients import Client, Served
 from fastapi import FastAPI
-from playwright.sync_api import Browser, sync_playwright
 
 from runner.app import create_app
 from runner.serve import _Uvicorn
@@ -90,13 +88,3 @@ def served(app: FastAPI) -> Iterator[Served]:
 
     yield Served(f"http://127.0.0.1:{port}", stop)
     stop()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium, without a screen."""
-    where = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=where, args=["--no-sandbox"])
-        yield browser
-        browser.close()
