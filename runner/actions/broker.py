@@ -7,7 +7,7 @@ reads that are recorded.  `runner.actions.apply` does what was decided.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
 import msgspec
@@ -347,7 +347,9 @@ class Broker:
         key = key or f"refused:{action}:{target}:{reason}"
         self.ledger.append(incident, Draft(key=key, at=self.clock.now(), by=by, body=body))
 
-    def append(self, effect: Effect, body: ev.AnyBody, by: str) -> None:
-        """Append the event that ends an effect, under the effect's key."""
-        draft = Draft(key=effect.key, at=self.clock.now(), by=by, body=body)
+    def append(
+        self, effect: Effect, body: ev.AnyBody, by: str, *, at: datetime | None = None
+    ) -> None:
+        """Append the event that ends an effect, under the effect's key; it happened `at`."""
+        draft = Draft(key=effect.key, at=at or self.clock.now(), by=by, body=body)
         self.ledger.append(effect.incident, draft)

@@ -33,7 +33,7 @@ from runner.commands.common import (
     writing,
 )
 from runner.people import person_of
-from runner.stores import verify as chain
+from runner.stores import chain
 from runner.stores.database import Database
 from runner.terminal import columns, labelled, table
 

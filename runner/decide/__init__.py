@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from irkit.model.incident import ENDED, IN_FLIGHT, IncidentState, PlanState
 from irkit.model.policy import Policy
-from runner.decide.effects import Effect
+from runner.decide.effect import Effect
 
 __all__ = ["Effect", "decide"]
 

@@ -202,7 +202,8 @@ class Runs:
                 self.finished(ended)
             except Exception as why:  # noqa: BLE001 - boundary: a run that ended has ended
                 # The export that is owed at the end makes the report once more.
-                log.error("the report of %s was not written: %s", run.run, why)
+                name = "" if isinstance(why, IrkitError) else f"{type(why).__name__}: "
+                log.error("the report of %s was not written: %s%s", run.run, name, why)
 
     def _parameters(self, state: IncidentState, run: str) -> dict[str, str | int | float | bool]:
         """What the route gives, and of our own what the runbook declares; never a label's text."""

@@ -26,8 +26,8 @@ from irkit.model.incident import IncidentState, advance, fold
 from irkit.model.principal import check_principal
 from irkit.model.window import parse_rfc3339
 from runner.stores import database as db
+from runner.stores.chain import Verdict, head_bytes, signing_key, verify
 from runner.stores.database import Database
-from runner.stores.verify import Verdict, head_bytes, signing_key, verify
 
 Listener = Callable[[tuple[Event, ...]], None]
 
@@ -233,7 +233,7 @@ class Ledger:
         )
 
     def verify(self, incident: str, *, printed_head: str = "") -> Verdict:
-        """Recompute the chain and check its signed head; see `runner.stores.verify.verify`."""
+        """Recompute the chain and check its signed head; see `runner.stores.chain.verify`."""
         return verify(self.database, incident, printed_head=printed_head)
 
 

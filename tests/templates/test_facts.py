@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample import DAY, EVIL, at, error_figure, events, plan, sample_facts, series
 
@@ -233,6 +233,7 @@ def test_wording_that_hides_is_named_with_a_cure():
     assert warnings(summary(sample_facts())) == ()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_foreign_text_in_markdown_is_text(text):
     html = markdown("- " + md(text), demote=0)

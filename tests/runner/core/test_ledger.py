@@ -22,10 +22,10 @@ from irkit.errors import AlreadyRunning, BadInput, IrkitError, LedgerBroken, Not
 from irkit.model import event as ev
 from irkit.model.event import Draft
 from irkit.model.incident import advance, fold
+from runner.stores.chain import verify
 from runner.stores.database import Database
 from runner.stores.inbox import Inbox
 from runner.stores.ledger import Ledger
-from runner.stores.verify import verify
 
 START = datetime(2026, 3, 1, 14, 2, tzinfo=UTC)
 PLAN = make_plan(START)

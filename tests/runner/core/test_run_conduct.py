@@ -146,6 +146,23 @@ def test_a_runbook_that_raises(conduct: Callable[..., Conduct]) -> None:
     assert "KeyError" in (folder / "report.html").read_text()
 
 
+def test_a_report_that_cannot_be_made_costs_the_run_nothing(
+    conduct: Callable[..., Conduct], caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = conduct()
+    desk.open("x = 1")
+
+    def broken(_run: RunState) -> None:
+        raise TypeError("no such thing")
+
+    desk.runner.runs.finished = broken
+    run = desk.run()
+    assert run.status == "succeeded"
+    [line] = [r for r in caplog.records if "report" in r.getMessage()]
+    assert line.getMessage() == "the report of IR-1-r1 was not written: TypeError: no such thing"
+    assert line.exc_info is None
+
+
 def test_a_runbook_that_hangs(conduct: Callable[..., Conduct]) -> None:
     desk = conduct(limit="4s")
     desk.open("import time\nwhile True: time.sleep(1)")
