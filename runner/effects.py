@@ -65,6 +65,7 @@ class Effects:
         self._closing = threading.Event()
         self._submitted: set[str] = set()
         self._not_before: dict[str, float] = {}
+        self._cut_off: set[str] = set()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._loop, name="effects", daemon=True)
         ledger.listen(lambda _events: self._wake.set())
@@ -163,9 +164,11 @@ class Effects:
 
         try:
             status = self._dbos.get_workflow_status(effect.job)
-            if status and status.status in _ENDED:
-                # It ended and yet it is owed: the ledger is right, so the job is done again.
+            if status and (status.status in _ENDED or effect.job in self._cut_off):
+                # It ended and yet it is owed: the ledger is right, so the job is done again.  One
+                # that was cut off (a full disk) may not even have been able to say that it ended.
                 self._dbos.delete_workflow(effect.job)
+                self._cut_off.discard(effect.job)
             with SetWorkflowID(effect.job):
                 queue = QUEUES.get(effect.kind, "rest")
                 self._dbos.enqueue_workflow(queue, self._job, msgspec.json.encode(effect).decode())
@@ -182,6 +185,10 @@ class Effects:
             if self._still_owed(effect):
                 self._do(effect)
             pause = False
+        except Exception as why:
+            self._cut_off.add(effect.job)
+            log.error("%s was cut off and is tried again: %s", effect.job, why)
+            raise
         finally:
             self._done(effect, pause=pause)
 

@@ -124,7 +124,8 @@ class Acts:
             verdict = msgspec.structs.replace(verdict, text=text)
             worst = (max if check.above else min)(before, default=None)
             body = self._verdict(known, verdict, worst)
-        self.broker.append(effect, body, SYSTEM)
+        # It happened when it was looked at; a replay finds the same verdict at the same moment.
+        self.broker.append(effect, body, SYSTEM, at=now)
 
     def _verdict(
         self, known: PlanState, verdict: Judgement, before: float | None

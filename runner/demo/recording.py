@@ -15,7 +15,14 @@ import msgspec
 from irkit.errors import BadInput, NotFound
 from irkit.evidence.bundle import Bundle
 from irkit.model.base import Value
-from irkit.model.event import Acknowledged, ApprovalDenied, ApprovalGiven, Event
+from irkit.model.event import (
+    Acknowledged,
+    ApprovalDenied,
+    ApprovalGiven,
+    EffectChecked,
+    EffectVerified,
+    Event,
+)
 from irkit.model.principal import is_person
 from runner.runs.execute import Recording
 from runner.stores.inbox import Delivery
@@ -81,7 +88,7 @@ def save(
         ),
         deeds=tuple(deed for e in events if (deed := _deed(e))),
         runs={ordinal: now for ordinal, (now, _) in runs.items()},
-        track={e.key: e.recorded for e in events},
+        track={e.key: _moment(e) for e in events},
         head=events[-1].hash,
     )
     folders = {f"runs/{ordinal}": folder for ordinal, (_, folder) in runs.items()}
@@ -125,6 +132,12 @@ def unpack(scenario: str, folder: Path) -> tuple[Story, Recording]:
 def scenarios() -> tuple[str, ...]:
     """The names of the shipped recordings."""
     return tuple(sorted(p.name.removesuffix(SUFFIX) for p in FOLDER.glob(f"*{SUFFIX}")))
+
+
+def _moment(event: Event) -> datetime:
+    """When it was recorded; a look at an effect counts from when it was made."""
+    looked = isinstance(event.body, EffectChecked | EffectVerified)
+    return event.at if looked else event.recorded
 
 
 def _deed(event: Event) -> Deed | None:

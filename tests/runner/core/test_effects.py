@@ -159,3 +159,37 @@ def _failed() -> Any:
     from irkit.model.action import Outcome
 
     return Outcome(status="failed", text="no")
+
+
+def test_a_job_that_a_full_disk_cut_off_is_done_when_there_is_room(
+    tmp_path: Path, closing: list[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.effects._PAUSE_AFTER_RAISE", 0.1)
+    full = threading.Event()
+    full.set()
+    engine = Engine(tmp_path, run=lambda e: engine.finish_run(e))
+    closing.append(engine)
+    engine.open()
+    store = engine.ledger.append
+
+    def append(*args: Any) -> Any:
+        if full.is_set():
+            raise IrkitError("the disk is full, nothing was stored", on="the ledger")
+        return store(*args)
+
+    monkeypatch.setattr(engine.ledger, "append", append)
+    engine.effects.start()
+    status = engine.effects._dbos.get_workflow_status
+
+    def pending(job: str) -> Any:
+        """What the engine says of a job whose end it could not store either."""
+        known = status(job)
+        if known is not None:
+            known.status = "PENDING"
+        return known
+
+    monkeypatch.setattr(engine.effects._dbos, "get_workflow_status", pending)
+    wait(lambda: len(engine.done) > 1, "it is not tried again while the disk is full")
+    full.clear()
+    wait(lambda: engine.ledger.state("IR-1").runs, "it is not done after the disk is freed")
+    assert engine.ledger.state("IR-1").runs[0].status == "succeeded"
