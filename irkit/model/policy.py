@@ -41,3 +41,7 @@ class Policy(Value, frozen=True, kw_only=True):
     def action(self, name: str) -> ActionPolicy:
         """The rules for that action; one that nobody wrote rules for is forbidden."""
         return self.actions.get(name, ActionPolicy(mode="forbid"))
+
+    def undoing(self, name: str, undone: str) -> ActionPolicy:
+        """The rules for an act that takes another back: its own, else those of the act undone."""
+        return self.actions.get(name) or self.action(undone)

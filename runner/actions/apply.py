@@ -85,7 +85,7 @@ class Acts:
     def _stale(self, plan: Plan) -> Refusal | None:
         """Whether the plan, computed again now, is another one than was decided on."""
         try:
-            where = self.broker.where(plan.target, plan.action)
+            where = self.broker.where_of(plan)
             survey = self.broker.survey(
                 plan.incident, plan.target, where, plan.action, plan.arguments
             )
@@ -144,4 +144,4 @@ class Acts:
         )
 
     def _name_there(self, plan: Plan) -> str:
-        return self.broker.where(plan.target, plan.action).name
+        return self.broker.where_of(plan).name

@@ -60,7 +60,8 @@ class Broker:
         """
         state = self.ledger.state(incident)
         key, _ = self._standing(state, ask, requester, undoes)
-        where = self._where(state, ask)
+        undone = state.plan(undoes)
+        where = self._where(state, ask, undone)
         survey = self.survey(incident, ask.target, where, ask.action, ask.arguments)
         if survey.already:
             raise Refused(
@@ -68,7 +69,7 @@ class Broker:
                 next=f"it is at {survey.change.target} already",
             )  # fmt: skip
         now = self.clock.now()
-        rules = self.policy.action(ask.action)
+        rules = self.policy.undoing(ask.action, undone.plan.action if undone else ask.action)
         mode = "auto" if undoes and requester == SYSTEM else self._mode(ask.action, rules, state)
         plan = Plan(
             id=f"P-{key[:8]}",
@@ -272,13 +273,28 @@ class Broker:
             raise NotFound("no such plan", on=plan_id, next="list them with: irkit approvals")
         return known
 
-    def _where(self, state: IncidentState, ask: Ask) -> ActionTarget:
+    def _where(self, state: IncidentState, ask: Ask, undone: PlanState | None) -> ActionTarget:
         if ask.target not in state.services:
             raise Refused(
                 f"{ask.target} is not affected by {state.id}", reason="not_affected",
                 on=ask.action, next=f"affected: {', '.join(state.services) or 'nothing known'}",
             )  # fmt: skip
-        return self.where(ask.target, ask.action)
+        return self._there(ask.target, ask.action, undone)
+
+    def where_of(self, plan: Plan) -> ActionTarget:
+        """Which integration carries a plan out, under which name there.
+
+        Raises:
+            Refused: the catalog no longer gives the service this action.
+        """
+        undone = self.ledger.state(plan.incident).plan(plan.undoes)
+        return self._there(plan.target, plan.action, undone)
+
+    def _there(self, service: str, action: str, undone: PlanState | None) -> ActionTarget:
+        """Who did an act also takes it back, where the catalog says nothing else."""
+        if undone and action not in self.catalog.service(service).actions:
+            return self.where(service, undone.plan.action)
+        return self.where(service, action)
 
     def where(self, service: str, action: str) -> ActionTarget:
         """Which integration carries out an action on a service, under which name there.

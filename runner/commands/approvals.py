@@ -85,8 +85,18 @@ def _decide(
     answer: Any = act(
         config, token_file, f"/plans/{plan}/{verb}", {"plan_hash": known.plan.hash, "note": note}
     )
-    click.echo(f"{plan}: {'approved' if verb == 'approve' else 'denied'}")
-    if verb == "approve" and isinstance(answer, dict) and answer.get("owed"):
+    if verb == "deny":
+        click.echo(f"{plan}: denied")
+        return
+    with reading(config) as ledger:
+        after = ledger.state(found[1].id).plan(plan) or known
+    given, needed = len(after.approvers_so_far), after.plan.approvals_needed
+    if after.status == "waiting":
+        more = "one more is" if needed - given == 1 else f"{needed - given} more are"
+        click.echo(f"{plan}: {given} of {needed} approvals given, {more} needed")
+        return
+    click.echo(f"{plan}: approved" + (f" ({given} of {needed})" if needed > 1 else ""))
+    if answer.get("owed"):
         click.echo("no runner is running: it is applied when `irkit serve` starts")
 
 

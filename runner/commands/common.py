@@ -123,7 +123,7 @@ def act(config: Config, token_file: Path | None, path: str, body: dict[str, Any]
     try:
         return _directly(config, token, path, body)
     except AlreadyRunning:
-        return _at_the_runner(config, token, path, body)
+        return at_the_runner(config, token, path, body)
 
 
 def token_of(token_file: Path | None) -> str:
@@ -144,35 +144,45 @@ def token_of(token_file: Path | None) -> str:
 
 def _directly(config: Config, token: str, path: str, body: dict[str, Any]) -> Any:
     from runner.service import Runner
+    from runner.web import conduct
 
     runner = Runner(config)
     try:
         person = runner.person(token)
         _, kind, subject, verb = path.split("/")
         if kind == "plans":
-            runner.decide(
-                subject, person, allow=verb == "approve", plan_hash=body["plan_hash"],
-                note=body.get("note", ""),
+            conduct.decide(
+                runner, subject, person, allow=verb == "approve", plan_hash=body["plan_hash"],
+                note=body["note"],
             )  # fmt: skip
         elif verb == "ack":
-            runner.acknowledge(subject, person, body.get("note", ""))
+            conduct.acknowledge(runner, subject, person, body["note"])
         elif verb == "note":
-            runner.note(subject, person, body["text"])
+            conduct.note(runner, subject, person, body["text"])
         else:
-            runner.resolve(subject, person, body.get("why", ""))
+            conduct.resolve(runner, subject, person, body["note"])
         return {"by": person, "owed": "done when the runner is started"}
     finally:
         runner.close()
 
 
-def _at_the_runner(config: Config, token: str, path: str, body: dict[str, Any]) -> Any:
+def at_the_runner(
+    config: Config, token: str, path: str, body: dict[str, Any], *, seconds: float = 15
+) -> Any:
+    """Post to the API of the runner that holds the ledger, and return what it answers.
+
+    Raises:
+        AlreadyRunning: what holds it is no server.
+        Refused: the token is nobody's, or the act is not allowed.
+        IrkitError: it does not answer within `seconds`.
+    """
     import httpx
 
     url = _where_it_serves(config)
     try:
         reply = httpx.post(
             f"{url}/api/v1{path}", json=body, headers={"Authorization": f"Bearer {token}"},
-            timeout=15, trust_env=False,
+            timeout=seconds, trust_env=False,
         )  # fmt: skip
         answer = reply.json()
     except (ValueError, httpx.HTTPError) as why:

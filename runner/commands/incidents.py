@@ -13,7 +13,7 @@ import msgspec
 
 from irkit.clock import SystemClock
 from irkit.config import Config
-from irkit.errors import IrkitError, LedgerBroken
+from irkit.errors import AlreadyRunning, IrkitError, LedgerBroken
 from irkit.evidence.bundle import Bundle
 from irkit.model.event import PostmortemExported
 from irkit.model.incident import IncidentState
@@ -23,6 +23,7 @@ from irkit.model.window import format_duration
 from irkit.timeline import sentence
 from runner.commands.common import (
     act,
+    at_the_runner,
     config_of,
     echo,
     json_option,
@@ -36,6 +37,9 @@ from runner.people import person_of
 from runner.stores import chain
 from runner.stores.database import Database
 from runner.terminal import columns, labelled, table
+
+WRITE_WITHIN = 180.0
+"""Seconds that a running runner may take for a post-mortem; a PDF starts a browser."""
 
 
 @click.command()
@@ -131,7 +135,7 @@ def resolve(ctx: click.Context, incident: str, why: str, token_file: Path | None
     Example:
       irkit resolve IR-1 --why "the alert was a test"
     """
-    act(config_of(ctx), token_file, f"/incidents/{incident}/resolve", {"why": why})
+    act(config_of(ctx), token_file, f"/incidents/{incident}/resolve", {"note": why})
     click.echo(f"{incident} is resolved")
 
 
@@ -182,7 +186,7 @@ def postmortem(ctx: click.Context, incident: str, to: str, token_file: Path | No
     """Write the post-mortem again after edits: your texts stay, facts are folded anew.
 
     The new files' hashes are recorded, in your name if IRKIT_TOKEN is set, so that `irkit verify`
-    knows them.
+    knows them.  While a runner is running it does the writing, and needs to know who you are.
 
     \b
     Example:
@@ -194,10 +198,19 @@ def postmortem(ctx: click.Context, incident: str, to: str, token_file: Path | No
     config = config_of(ctx)
     named = token_file is not None or bool(os.environ.get("IRKIT_TOKEN"))
     by = person_of(config, token_of(token_file)) if named else SYSTEM
-    with writing(config) as ledger:
-        exports = Exports(config.storage_path, ledger, SystemClock(), Redactor.of(config))
-        for name in exports.again(incident, to.split(","), by=by):
-            click.echo(exports.folder(incident) / name)
+    forms = to.split(",")
+    try:
+        with writing(config) as ledger:
+            exports = Exports(config.storage_path, ledger, SystemClock(), Redactor.of(config))
+            files = list(exports.again(incident, forms, by=by))
+    except AlreadyRunning:
+        answer = at_the_runner(
+            config, token_of(token_file), f"/incidents/{incident}/postmortem", {"to": forms},
+            seconds=WRITE_WITHIN,
+        )  # fmt: skip
+        files = list(answer["files"])
+    for name in files:
+        click.echo(config.storage_path / "incidents" / incident / name)
 
 
 def _shown(state: IncidentState, told: list[dict[str, Any]]) -> str:

@@ -25,7 +25,9 @@ def refusal(
 
     `others` are the plans of all incidents.  Checked before planning, and again before acting.
     """
-    rules = policy.action(plan.action)
+    known = list(others)
+    undone = next((p.plan.action for p in known if p.plan.id == plan.undoes), plan.action)
+    rules = policy.undoing(plan.action, undone)
     if rules.mode == "forbid":
         return Refusal(
             reason="forbidden",
@@ -40,7 +42,7 @@ def refusal(
             f"{rules.max_share:.0%} are allowed",
         )
     same = [
-        p for p in others
+        p for p in known
         if p.plan.target == plan.target and p.plan.id not in (plan.id, plan.undoes)
     ]  # fmt: skip
     for other in same:

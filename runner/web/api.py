@@ -10,6 +10,8 @@ from runner.web import conduct, shape
 from runner.web.models import (
     Error,
     EventView,
+    Exported,
+    Forms,
     IncidentDetail,
     IncidentSummary,
     PlanView,
@@ -111,6 +113,15 @@ def resolve(site: SiteOf, person: ApiPerson, incident: Incident, said: Remark) -
     """Close the incident, whatever its alerts say."""
     state = conduct.resolve(site.runner, incident, person, said.note)
     return shape.summary(state, site.runner.runs.progress)
+
+
+@router.post(
+    "/incidents/{incident}/postmortem", tags=["incidents"], summary="Write the post-mortem again",
+    responses=_errors(**{"404": GONE}),
+)  # fmt: skip
+def postmortem(site: SiteOf, person: ApiPerson, incident: Incident, forms: Forms) -> Exported:
+    """Write the post-mortem anew after edits; people's texts stay, and the hashes are recorded."""
+    return Exported(files=site.runner.exports.again(incident, forms.to, by=person))
 
 
 @router.get("/approvals", tags=["approvals"], summary="Plans that wait")

@@ -173,6 +173,21 @@ class Written(Shape):
     text: Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S")]
 
 
+class Forms(Shape):
+    """In which forms the post-mortem is written."""
+
+    to: Annotated[list[Literal["html", "md", "pdf"]], Field(min_length=1, max_length=3)] = [
+        "html",
+        "md",
+    ]
+
+
+class Exported(Shape):
+    """The files of a post-mortem as they were written: name to SHA-256."""
+
+    files: dict[str, str]
+
+
 class Verdict(Shape):
     """A decision on exactly the plan with this hash."""
 

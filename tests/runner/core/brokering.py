@@ -35,11 +35,11 @@ ROLLBACK = Ask(action="rollback", target="checkout", arguments={"to": "previous"
 SIGNAL = Signal(name="error_rate", source="metrics", query="errors", limit=0.05, unit="ratio")
 
 
-def catalog() -> Catalog:
+def catalog(*names: str) -> Catalog:
     """Checkout calls payments; the warehouse has nothing to do with either."""
     actions = {
         name: ActionTarget(integration="target", name="checkout-there")
-        for name in ("rollback", "deploy")
+        for name in names or ("rollback", "deploy")
     }
     checkout = Service(
         name="checkout", environment="test", depends_on=("payments",),
@@ -130,13 +130,14 @@ class Desk:
         self.policy = Policy(
             actions={
                 "rollback": ActionPolicy(**{"mode": "approve", **rules}),
-                "deploy": ActionPolicy(mode=deploy),
+                **({"deploy": ActionPolicy(mode=deploy)} if deploy else {}),
             },
             freeze=freeze,
             allow_unconfined=allow_unconfined,
         )
+        known = catalog() if deploy else catalog("rollback")
         self.broker = Broker(
-            self.ledger, self.outside, catalog(), self.policy, self.clock, unconfined=unconfined
+            self.ledger, self.outside, known, self.policy, self.clock, unconfined=unconfined
         )
         self.acts = Acts(self.broker)
 

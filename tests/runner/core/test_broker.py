@@ -511,6 +511,18 @@ def test_undo_is_planned_by_the_runner_and_allowed_by_the_policy(desk_of: MakeDe
     assert not [e for e in desk.owed() if e.kind == "undo"]
 
 
+def test_an_undo_needs_no_rules_of_its_own(desk_of: MakeDesk) -> None:
+    desk = desk_of(mode="auto", undo="auto", deploy="", unconfined=False)
+    known = desk.propose()
+    desk.do("approve")
+    desk.do("apply")
+    not_recovered(desk, known)
+    desk.do("undo")
+    desk.do("approve")
+    desk.do("apply")
+    assert desk.target.runs["checkout-there"][-1] == "1.4.2"
+
+
 def test_an_undo_that_is_refused_is_told_once(desk_of: MakeDesk) -> None:
     desk = desk_of(mode="auto", undo="auto", deploy="forbid")
     known = desk.propose()
