@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import scene
 
+from irkit.clock import SystemClock
 from irkit.config import load
 from runner.serve import Server
 from runner.service import Runner
@@ -23,6 +24,15 @@ PLAN = "P-1a2b3c4d"
 def events(home: Path, type_in: Type) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(type_in(home, "show", "--json").out)["events"]
     return found
+
+
+def also_planned(home: Path, **changes: Any) -> None:
+    """Another plan that waits, made while no runner is running."""
+    runner = scene.runner_in(home, clock=SystemClock())  # type: ignore[arg-type]
+    try:
+        scene.planned(runner, "IR-1", **changes)
+    finally:
+        runner.close()
 
 
 def test_the_card_says_what_the_approver_must_know(waiting: Path, type_in: Type) -> None:
@@ -46,6 +56,18 @@ def test_approving_without_a_runner(waiting: Path, type_in: Type) -> None:
     again = type_in(waiting, "approve", PLAN, "--yes", token=BEN)
     assert again.code == 5
     assert "Traceback" not in again.err
+
+
+def test_the_first_of_two_approvals_is_not_enough_and_says_so(
+    waiting: Path, type_in: Type
+) -> None:
+    also_planned(waiting, id="P-two", key="k2", approvals_needed=2)
+    told = type_in(waiting, "approve", "P-two", "--yes", token=ADA)
+    assert told.code == 0, told.err
+    assert told.out.endswith("P-two: 1 of 2 approvals given, one more is needed\n")
+    told = type_in(waiting, "approve", "P-two", "--yes", token=BEN)
+    assert told.code == 0, told.err
+    assert "P-two: approved (2 of 2)\nno runner is running" in told.out
 
 
 def test_denying_without_a_runner(waiting: Path, type_in: Type) -> None:
@@ -128,6 +150,7 @@ def test_through_a_running_runner(waiting: Path, type_in: Type) -> None:
     (waiting / "irkit.yaml").write_text(
         scene.CONFIG.replace("server: {", "server: {listen: '127.0.0.1:0', ")
     )
+    also_planned(waiting, id="P-second", key="k2")
     runner = Runner(load(waiting / "irkit.yaml"))  # it holds the ledger; nothing is under way
     try:
         with Server(runner) as server:
@@ -143,10 +166,28 @@ def test_through_a_running_runner(waiting: Path, type_in: Type) -> None:
             told = type_in(waiting, "approve", PLAN, "--yes", token=ADA)
             assert told.code == 0, told.err
             assert "no runner is running" not in told.out
-            kinds = [e["kind"] for e in events(waiting, type_in)]
-            assert kinds[-2:] == ["incident.acknowledged", "approval.given"]
-            busy = type_in(waiting, "postmortem", "IR-1")
-            assert busy.code == 8
-            assert "stop it first" in busy.err
+            told = type_in(waiting, "deny", "P-second", "--yes", "--note", "no", token=BEN)
+            assert (told.code, told.out.splitlines()[-1]) == (0, "P-second: denied"), told.err
+            told = type_in(waiting, "note", "IR-1", "seen on the board", token=BEN)
+            assert told.code == 0, told.err
+            assert type_in(waiting, "postmortem", "IR-9", token=BEN).code == 3
+            nobody = type_in(waiting, "postmortem", "IR-1")
+            assert nobody.code == 2
+            assert "set IRKIT_TOKEN" in nobody.err
+            told = type_in(waiting, "postmortem", "IR-1", "--to", "md", token=BEN)
+            assert told.code == 0, told.err
+            assert "seen on the board" in Path(told.out.strip()).read_text()
+            told = type_in(waiting, "resolve", "IR-1", "--why", "it was a test", token=BEN)
+            assert told.code == 0, told.err
+            last = events(waiting, type_in)
+            assert [(e["kind"], e["by"]) for e in last][-6:] == [
+                ("incident.acknowledged", "person:ben"), ("approval.given", "person:ada"),
+                ("approval.denied", "person:ben"), ("note.written", "person:ben"),
+                ("postmortem.exported", "person:ben"), ("incident.resolved", "person:ben"),
+            ]  # fmt: skip
+            assert "it was a test" in last[-1]["text"]
+            over = type_in(waiting, "resolve", "IR-1", token=BEN)
+            assert over.code == 5
+            assert "the incident is over" in over.err
     finally:
         runner.close()
