@@ -72,7 +72,12 @@ def _runs(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effec
     if len(state.runs) >= policy.max_runs:
         return
     reasons = [OPENED] if not state.resolved_at or state.runs else []
-    reasons += [p.plan.id for p in state.plans if p.status in ENDED]
+    # An act that is taken back is looked at once that is done, not in between.
+    reasons += [
+        p.plan.id
+        for p in state.plans
+        if p.status in ENDED and not p.undone_by and not _to_be_undone(state, p, policy)
+    ]
     covered = {r.because for r in state.runs}
     why = next((r for r in reasons if r not in covered), None)
     if why:
@@ -115,12 +120,15 @@ def _act(state: IncidentState, known: PlanState, policy: Policy, now: datetime) 
             last = known.checked_at or known.applied_at or now
             number = known.checks + 1
             yield owe("verify", f"verify:{plan.id}:{number}", last + every, number)
-        case "not_recovered":
-            wanted = policy.action(plan.action).undo == "auto"
-            possible = bool(plan.undo.action) and not plan.undoes
-            possible = possible and not known.undone_by and not known.undo_refused
-            if wanted and possible and not state.resolved_at:
-                yield owe("undo", f"undo:{plan.id}", now)
+        case "not_recovered" if _to_be_undone(state, known, policy):
+            yield owe("undo", f"undo:{plan.id}", now)
+
+
+def _to_be_undone(state: IncidentState, known: PlanState, policy: Policy) -> bool:
+    """Whether the policy has an act that did not help taken back, and it still can be."""
+    wanted = policy.action(known.plan.action).undo == "auto" and not state.resolved_at
+    possible = bool(known.plan.undo.action) and not known.plan.undoes
+    return wanted and possible and not known.undone_by and not known.undo_refused
 
 
 def _told(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effect]:
@@ -140,7 +148,9 @@ def _told(state: IncidentState, policy: Policy, now: datetime) -> Iterator[Effec
     for known in state.plans:
         title = known.plan.title
         if known.status == "not_recovered":
-            yield from tell(known.plan.id, f"{title} was applied, the signal did not recover")
+            undone = known.undone_by or _to_be_undone(state, known, policy)
+            then = "; it is taken back" if undone else ""
+            yield from tell(known.plan.id, f"{title} was applied, the signal did not recover{then}")
             if known.undo_refused:
                 text = f"{title} did not help and was not undone: {known.undo_refused}"
                 yield from tell(f"undo:{known.plan.id}", text)
