@@ -10,6 +10,10 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\
 _SPACES = re.compile(r"\s+")
 
 
+SEVERITY_SIGNS = {"SEV1": "◆", "SEV2": "◈", "SEV3": "●", "SEV4": "○"}
+"""One sign for each severity wherever it is shown; ▲, ◐ and ✓ are signs of a state."""
+
+
 def one_line(text: str, limit: int = 300) -> str:
     """Foreign text as one line: no control or direction characters, at most `limit` long.
 

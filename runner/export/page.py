@@ -24,6 +24,7 @@ from irkit.figures.scale import duration
 from irkit.postmortem import pictures
 from irkit.postmortem.drafts import md
 from irkit.postmortem.values import MEANING, Comparison, PostmortemFacts, Text, Texts
+from irkit.text import SEVERITY_SIGNS
 from irkit.timeline.entries import Entry
 from runner.export.clean import markdown
 from runner.export.figures import FigureView, view
@@ -57,6 +58,11 @@ class Page:
         if figure is not None:
             self._drawn.append(figure)
         return {"kind": "figure", "figure": shown, "n": len(self.figures)}
+
+    @property
+    def severity_sign(self) -> str:
+        """The sign that stands for the severity on every page."""
+        return SEVERITY_SIGNS.get(self.facts.severity, "●") if self.facts else ""
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

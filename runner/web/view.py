@@ -14,18 +14,15 @@ from irkit.model.units import reading
 from irkit.model.window import format_duration
 from irkit.postmortem.fold import strength
 from irkit.postmortem.values import MEANING
+from irkit.text import SEVERITY_SIGNS
 from irkit.timeline import Entry, entries, folded
 from runner.runs.execute import Live
 from runner.web.card import finding, version
 from runner.web.shape import Progress
 
 # Severity and state are a sign and a word, and a colour only besides.
-SEVERITY = {
-    "SEV1": ("◆", "sev1"),
-    "SEV2": ("▲", "sev2"),
-    "SEV3": ("●", "muted"),
-    "SEV4": ("○", "muted"),
-}
+_ROLES = {"SEV1": "sev1", "SEV2": "sev2"}
+SEVERITY = {name: (sign, _ROLES.get(name, "muted")) for name, sign in SEVERITY_SIGNS.items()}
 STATE = {"open": ("▲", "sev1"), "mitigated": ("◐", "sev2"), "resolved": ("✓", "ok")}
 FRESH = timedelta(hours=12)
 
