@@ -48,6 +48,7 @@ def serve(ctx: click.Context, listen: str, person: str) -> None:
     missing = missing_secrets(config)  # told now, and not when an alert comes
     if missing:
         raise ConfigError("\n".join(missing))
+    click.echo(f"starting  in {config.storage_path}")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with _stopped_by(signal.SIGTERM), suppress(KeyboardInterrupt):  # while it still starts
         _serve(config, person)

@@ -58,9 +58,7 @@ def test_approving_without_a_runner(waiting: Path, type_in: Type) -> None:
     assert "Traceback" not in again.err
 
 
-def test_the_first_of_two_approvals_is_not_enough_and_says_so(
-    waiting: Path, type_in: Type
-) -> None:
+def test_the_first_of_two_approvals_is_not_enough_and_says_so(waiting: Path, type_in: Type) -> None:
     also_planned(waiting, id="P-two", key="k2", approvals_needed=2)
     told = type_in(waiting, "approve", "P-two", "--yes", token=ADA)
     assert told.code == 0, told.err

@@ -56,6 +56,7 @@ def test_a_signal_ends_it_cleanly(home: Path, serving: Start, number: signal.Sig
     fire(server)  # a run is under way
     assert server.stop(number) == 0
     told = server.out.read_text() + server.err.read_text()
+    assert told.startswith(f"starting  in {home / '.irkit'}\n"), "it is silent for two seconds"
     assert "stopped; what is owed is done by the next start" in told
     assert "Traceback" not in told
     assert SECRETS["AM_TOKEN"] not in told
