@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     from conftest import Told, Type
 
 
-IRKIT = (sys.executable, "-c", "from runner.cli import main; main()")
+# A shell's background job, as these tests may be one, passes on a SIGINT that is ignored.
+IRKIT = (
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from runner.cli import main; main()",
+)
 
 
 def notebook(path: Path, *cells: str, parameters: str = "") -> Path:
@@ -114,10 +121,7 @@ def test_replaying_a_bundle(played: Path, type_in: Type) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_it_had(tmp_path: Path, number: signal.Signals) -> None:
     notebook(tmp_path / "slow.ipynb", "print('so', 'far', flush=True)\nwhile True: pass")
-    command = [*IRKIT, "run", "slow.ipynb", "--output", "out"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
+    with irkit(tmp_path, "run", "slow.ipynb", "--output", "out") as child:
         journal = tmp_path / "out" / "journal"
         until(lambda: journal.exists() and "so far" in journal.read_text())
         child.send_signal(number)
@@ -132,10 +136,7 @@ def test_an_interrupted_run_keeps_what_it_had(tmp_path: Path, number: signal.Sig
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     deaf = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('so', 'far')"
     notebook(tmp_path / "deaf.ipynb", deaf, "while True: pass")
-    command = [*IRKIT, "run", "deaf.ipynb", "--output", "out"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
+    with irkit(tmp_path, "run", "deaf.ipynb", "--output", "out") as child:
         journal = tmp_path / "out" / "journal"
         until(lambda: journal.exists() and '"cell":1' in journal.read_text())
         assert child.stderr
@@ -147,6 +148,18 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     assert child.returncode == 130, err
     assert "Traceback" not in err
     assert not (tmp_path / "out" / "notebook.ipynb").exists()
+
+
+@contextmanager
+def irkit(folder: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, which a failed test does not wait for."""
+    with subprocess.Popen(
+        [*IRKIT, *args], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
 def until(true: Callable[[], bool]) -> None:
