@@ -203,7 +203,8 @@ class Effects:
                 raise IrkitError("it was done and is owed all the same", on=effect.key)
         except Exception as why:  # boundary: what fails is an event, and tried again or told
             if not isinstance(why, IrkitError):
-                log.exception("%s failed", effect.job)
+                log.error("%s failed: %s: %s", effect.job, type(why).__name__, why)
+                log.debug("%s", effect.job, exc_info=why)
             text = str(why) if isinstance(why, IrkitError) else f"{type(why).__name__}: {why}"
             body = EffectFailed(effect=effect.base, attempt=effect.attempt, error=text[:2000])
             draft = Draft(key=f"failed:{effect.key}", at=self.clock.now(), by=SYSTEM, body=body)
