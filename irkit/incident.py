@@ -122,8 +122,13 @@ class Incident:
         if moved:
             most = max(moved, key=lambda o: abs(o.sigmas))
             return most.earliest or most.time, f"the onset of {most.series}"
+        return (self.alerted, "the first alert's start") if self.alerted else (None, "")
+
+    @property
+    def alerted(self) -> datetime | None:
+        """When the first alert fired; None without one."""
         starts = [a.alert.starts_at for a in self._known.alerts.values()] if self._known else []
-        return (min(starts), "the first alert's start") if starts else (None, "")
+        return min(starts, default=None)
 
     def signal(self, name: str, service: str | None = None, window: Span = None) -> Metrics:
         """One of a service's named signals, whatever the backend.
@@ -134,7 +139,8 @@ class Incident:
         """
         from irkit.looks.ask import ask_signal
 
-        found = ask_signal(self.session, self._service(service), name, self._window(window))
+        known = self._service(service)
+        found = ask_signal(self.session, known, name, self._window(window), self.alerted)
         self._looked.append(found)
         return found
 

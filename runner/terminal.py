@@ -60,7 +60,7 @@ def card_rows(known: PlanState, state: IncidentState, now: datetime) -> list[tup
         ("change", shown.diff or f"{plan.change.current} -> {plan.change.target}"),
         ("reach", f"{shown.reach}; depended on by {dependants}"),
         ("why", f"{why} ({shown.strength})" if shown.suspect else why),
-        ("against", shown.contrary or "nothing found"),
+        ("against", shown.contrary),
         ("gaps", "; ".join(shown.gaps) or "none"),
         ("undo", shown.undo or f"none: {shown.undo_cannot}"),
         ("decides", f"{shown.asked}; {shown.given}"),

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from irkit import display
 from irkit.actions.shown import Outcome, Planned
-from irkit.diagnosis.suspects import NOTHING, NothingStandsOut, TopSuspect
+from irkit.diagnosis.suspects import NothingStandsOut, TopSuspect
 from irkit.errors import IrkitError, NeedsRunner, NotFound, Refused
 from irkit.model.action import Argument
 from irkit.model.incident import PlanState
@@ -137,7 +137,7 @@ class Act(display.Shown):
 
     def _propose(self, *, commit: bool, wait: float) -> tuple[Proposal, str]:
         inc = self._incident
-        top = inc.named.top if inc.named else NOTHING
+        top = inc.named.top if inc.named else NothingStandsOut(looks=0)
         for_it = self.addresses(top)
         ask = Ask(
             action=self.action, target=self.service, arguments=self.arguments, commit=commit,

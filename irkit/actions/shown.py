@@ -11,6 +11,7 @@ from markupsafe import Markup
 from irkit import display
 from irkit.figures.scale import duration
 from irkit.model.action import Plan
+from irkit.model.finding import unopposed
 from irkit.model.incident import PlanState
 from irkit.model.units import reading
 from irkit.session import Proposal
@@ -194,7 +195,7 @@ def _plan_items(plan: Plan) -> list[Markup]:
         ("what", display.word(plan.title)),
         ("reach", reach),
         ("why", plan.suspect or plan.reason or "no suspect is named for it"),
-        ("against", plan.contrary or "nothing found that speaks against it"),
+        ("against", plan.contrary or unopposed(plan.evidence)),
         ("gaps", "; ".join(plan.gaps) or "none"),
         ("evidence", ", ".join(plan.evidence) or "none"),
         ("undo", undo),

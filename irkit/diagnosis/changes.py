@@ -6,11 +6,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, log1p
 from typing import TYPE_CHECKING, Any
 
 from irkit.diagnosis.difftext import ChangeText, moment, words_of
+from irkit.text import clock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 NONE = "none"
 _KINDS = {"deploy": 0.0, "release": 0.0, "rollout": 0.0, "config": -0.2, "flag": -0.8}
 _UNDEPLOYED = -3.0  # a commit that no deploy carried is not running
+_SURVIVED = -3.0  # the service was well with it, after trouble of earlier and before the onset
 NEEDED = 2.2  # the score below which no change is named
 # What needs no change to break: certificates, other people's services, the machines underneath.
 _OUTSIDE = re.compile(
@@ -34,7 +36,11 @@ _OWN_HOST = re.compile(r"\.(svc|local|internal|cluster)\b|localhost")
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredChange:
-    """One change: what speaks for it (log-odds), its chance to be the cause, what matches."""
+    """One change: what speaks for it (log-odds), its chance to be the cause, what matches.
+
+    `suspicion` is the chance that its service is the cause (1 where it names none), `early` how
+    many minutes before the onset it went live.
+    """
 
     id: str
     service: str
@@ -44,6 +50,8 @@ class ScoredChange:
     score: float
     probability: float
     matches: tuple[str, ...]
+    suspicion: float
+    early: float
     why_not: str = ""
 
 
@@ -65,14 +73,16 @@ def score_changes(
     suspects: Mapping[str, float],
     lines: Lines,
     moved: Sequence[str],
+    calm_since: pd.Timestamp | None = None,
 ) -> list[ScoredChange]:
     """Score each change, best first; `suspects` are services with their chance to be the cause.
 
     For a change speak: it went live shortly before the onset, on a suspect service; the words that
     its diff adds or removes stand in the lines that are new or gone, or in the names of the series
     that moved; it takes away a guard or changes a limit; only its own version fails.  Against it:
-    it came after the onset, was never deployed, touches nothing that runs, or the lines name a
-    cause outside of any change.
+    it came after the onset, was live while all was well again (`calm_since`), was never deployed,
+    touches nothing that runs, or the lines name a cause outside of any change.  An onset is an
+    estimate, so a change shortly after it may still be the cause, but not before an earlier one.
     """
     texts = {str(change["id"]): ChangeText(change) for change in changes}
     frequency: Counter[str] = Counter()
@@ -85,15 +95,18 @@ def score_changes(
     deployed = {str(one.get("kind", "deploy")).lower() for one in changes} - {"commit"}
     scored = [
         _score(change, texts[str(change["id"])], onset, suspects, lines, evidence, frequency,
-               len(texts), bool(deployed))
+               len(texts), bool(deployed), calm_since)
         for change in changes
     ]  # fmt: skip
+    earlier = max((one.score for one in scored if one.early >= 0), default=0.0)
+    if earlier >= NEEDED:
+        scored = [
+            one if one.early >= 0 else replace(one, score=min(one.score, earlier - 0.1))
+            for one in scored
+        ]
     odds = [2.718281828 ** min(one.score, 30.0) for one in scored]
     total = sum(odds) + 2.718281828**NEEDED
-    scored = [
-        ScoredChange(**{**one.__dict__, "probability": odd / total})
-        for one, odd in zip(scored, odds, strict=True)
-    ]
+    scored = [replace(one, probability=odd / total) for one, odd in zip(scored, odds, strict=True)]
     return sorted(scored, key=lambda one: (-one.score, one.time, one.id))
 
 
@@ -107,6 +120,7 @@ def _score(
     frequency: Counter[str],
     documents: int,
     deploys_known: bool,
+    calm_since: pd.Timestamp | None,
 ) -> ScoredChange:
     kind = str(change.get("kind") or "deploy").lower()
     service = str(change.get("service") or "")
@@ -121,12 +135,13 @@ def _score(
         score += 1.5 - 0.6 * log1p(max(early, 0.0) / 5)
     else:
         score -= 2.0 + min(-early, 60.0) / 10
-        reasons.append(f"it came {-early:.0f} min after the onset")
+        reasons.append(f"it came {span(-early)} after the onset")
+    if calm_since is not None and time < calm_since:
+        score += _SURVIVED
+        reasons.append(f"{service or 'all'} was well again after it, from {clock(calm_since)} on")
+    chance = suspects.get(service, 0.0) if service else 1.0
     if service:
-        chance = suspects.get(service, 0.0)
         score += 1.6 + max(log(max(chance, 1e-3)), -3.0)
-        if chance < 0.05:
-            reasons.append(f"{service} is not a suspect")
     if text.idle:
         score -= 4.0
         reasons.append("nothing in it runs")
@@ -153,8 +168,22 @@ def _score(
         score=score,
         probability=0.0,
         matches=matches,
+        suspicion=chance,
+        early=early,
         why_not="; ".join(reasons),
     )
+
+
+def span(minutes: float) -> str:
+    """A length of time in the unit that fits.
+
+    Example:
+        >>> span(0.5), span(12), span(200)
+        ('30 s', '12 min', '3 h')
+    """
+    if minutes < 2:
+        return f"{minutes * 60:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 def _matches(

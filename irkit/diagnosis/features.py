@@ -58,7 +58,7 @@ def read_signs(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> Sign
     import pandas as pd
 
     labels, target, logs, traces = given.labels, given.target, given.logs, given.traces
-    moves = measure(given.metrics, given.start, [metric for _, metric in labels])
+    moves = measure(given.metrics, given.start, [metric for _, metric in labels], given.bad_sides)
     first = given.start
     if moves.first < moves.start:
         first = min(first, pd.Timestamp(int(moves.times[moves.first]), unit="ns", tz="UTC"))
@@ -72,6 +72,8 @@ def read_signs(given: Inputs, changes: Sequence[Mapping[str, Any]] = ()) -> Sign
     layout = Layout(labels)
     weighted = layout.contrast(np.log1p(np.abs(moves.sigmas)))
     follows = how_closely(moves, labels, target)
+    well = (np.array(given.bad_sides or [0] * len(labels)) != 0) & (np.abs(moves.sigmas) < 1)
+    follows = np.where(well, 0.0, follows)  # what only moved toward its good side suffers nothing
     table = {name: np.zeros(len(names)) for name in FEATURES}
     owners = [place[service] for service in layout.services]
     for kind in KINDS:

@@ -17,7 +17,12 @@ Series = tuple[str, str]  # (service, metric)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inputs:
-    """Checked inputs: `metrics` has a sorted UTC index and a float column per entry of `labels`."""
+    """Checked inputs: `metrics` has a sorted UTC index and a float column per entry of `labels`.
+
+    `bad_sides` has an entry per column: 1 where only a rise is bad, -1 where only a fall is, 0
+    where that is not known.  `calm_since` is when trouble of earlier was over; nothing before it
+    is kept.
+    """
 
     metrics: pd.DataFrame
     labels: tuple[Series, ...]
@@ -27,6 +32,8 @@ class Inputs:
     graph: tuple[tuple[str, str], ...]
     logs: pd.DataFrame | None
     traces: pd.DataFrame | None
+    bad_sides: tuple[int, ...] = ()
+    calm_since: pd.Timestamp | None = None
 
 
 def read_inputs(
@@ -39,6 +46,8 @@ def read_inputs(
     graph: Sequence[tuple[str, str]] | None = None,
     logs: pd.DataFrame | None = None,
     traces: pd.DataFrame | None = None,
+    bad_sides: Mapping[Any, int] | None = None,
+    calm_since: datetime | None = None,
 ) -> Inputs:
     """Put everything into one form; raises BadInput naming what is wrong.
 
@@ -75,15 +84,19 @@ def read_inputs(
     else:
         frame = pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC"))
         labels = ()
+    calm = None if calm_since is None else pd.Timestamp(calm_since).tz_convert("UTC").as_unit("ns")
+    sides = tuple((bad_sides or {}).get(column, 0) for column in chosen) if labels else ()
     return Inputs(
-        metrics=frame,
+        metrics=frame if calm is None else frame[frame.index >= calm],
         labels=labels,
         start=start,
         services=tuple(dict.fromkeys([*services, *(service for service, _ in labels)])),
         target=(str(target[0]), str(target[1])) if target else None,
         graph=tuple((str(a), str(b)) for a, b in graph or ()),
-        logs=_timed(logs, "logs"),
-        traces=_timed(traces, "traces"),
+        logs=_timed(logs, "logs", calm),
+        traces=_timed(traces, "traces", calm),
+        bad_sides=sides,
+        calm_since=calm,
     )
 
 
@@ -118,8 +131,10 @@ def _textual(frame: pd.DataFrame) -> bool:
     return not all(pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes)
 
 
-def _timed(table: pd.DataFrame | None, name: str) -> pd.DataFrame | None:
-    """The table with a UTC time column, rows without a time dropped; None when nothing is left."""
+def _timed(
+    table: pd.DataFrame | None, name: str, since: pd.Timestamp | None
+) -> pd.DataFrame | None:
+    """The table with a UTC time column, rows without a time or before `since` dropped, or None."""
     import pandas as pd
 
     if table is None or not len(table):
@@ -134,4 +149,5 @@ def _timed(table: pd.DataFrame | None, name: str) -> pd.DataFrame | None:
     times = pd.to_datetime(table["time"], utc=True, errors="coerce").astype("datetime64[ns, UTC]")
     table = table.assign(time=times)
     table = table[table["time"].notna() & table["service"].notna()]
+    table = table if since is None else table[table["time"] >= since]
     return table if len(table) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,10 +45,13 @@ class Moves:
     step_seconds: float
 
 
-def measure(metrics: pd.DataFrame, start: pd.Timestamp, names: list[str]) -> Moves:
+def measure(
+    metrics: pd.DataFrame, start: pd.Timestamp, names: list[str], bad_sides: Sequence[int] = ()
+) -> Moves:
     """Measure every column of `metrics` (index: times, UTC) around `start`.
 
-    `names` are the metrics' names, one per column.  The spread is the larger of the interquartile
+    `names` are the metrics' names, one per column; of a column with a bad side (1 up, -1 down)
+    only movement toward that side counts.  The spread is the larger of the interquartile
     and the 95 % range of the time before, each in standard deviations, and at least 5 % of the
     level, so that a flat series does not move by infinitely many sigmas.  When many series move
     already before `start`, the alert was late, and the incident is looked at from there.
@@ -65,18 +69,17 @@ def measure(metrics: pd.DataFrame, start: pd.Timestamp, names: list[str]) -> Mov
     at = int(np.searchsorted(times, start.as_unit("ns").value))
     at = min(at, len(times) - 1)
     late = int(min(np.ceil(_LATE_SECONDS / max(step, 1e-9)), at // 3))
+    sides = np.array(bad_sides or [0] * len(names))
     width = int(np.clip(round((len(times) - at) / 8), 3, 60))
     smooth = _running_mean(_without_spikes(values), max(width - 2, 1))
 
     before, spread = _level_and_spread(values, smooth, max(at - late, min(at, 3)), width, names)
-    with np.errstate(invalid="ignore"):
-        scores = np.nan_to_num((smooth - before) / spread)
-        now = np.nan_to_num((values[at] - before) / spread)
+    scores = _scores(smooth, before, spread, sides)
+    now = _scores(values[at], before, spread, sides)
     first = _first_row(scores, now, at, late, width)
     if first > at - late:  # the alert is in time: all that came before is normal
         before, spread = _level_and_spread(values, smooth, max(first, min(at, 3)), width, names)
-        with np.errstate(invalid="ignore"):
-            scores = np.nan_to_num((smooth - before) / spread)
+        scores = _scores(smooth, before, spread, sides)
 
     inside = scores[first:]
     peak = np.abs(inside).argmax(axis=0)
@@ -99,6 +102,17 @@ def measure(metrics: pd.DataFrame, start: pd.Timestamp, names: list[str]) -> Mov
         gone=(seen_before > 0.95) & (seen_after < 0.1),
         step_seconds=step,
     )
+
+
+def _scores(
+    values: np.ndarray, before: np.ndarray, spread: np.ndarray, sides: np.ndarray
+) -> np.ndarray:
+    """How many spreads each value is off, 0 where that is off toward the good side."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):
+        scores = np.nan_to_num((values - before) / spread)
+    return np.where(sides * scores < 0, 0.0, scores)
 
 
 def _nothing(times: np.ndarray) -> Moves:

@@ -219,6 +219,7 @@ def weigh_changes(
         suspects=suspects,
         lines=lines,
         moved=moved,
+        calm_since=given.calm_since,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from markupsafe import Markup
 
@@ -64,8 +64,7 @@ class TopSuspect(display.Shown):
     @property
     def evidence(self) -> tuple[str, ...]:
         """The looks that point to it."""
-        looks = (look for finding in self.suspect.findings_for for look in finding.evidence)
-        return tuple(dict.fromkeys(looks))
+        return self.suspect.looks
 
     @property
     def word(self) -> str:
@@ -86,12 +85,14 @@ class TopSuspect(display.Shown):
         yield suspect_card(self)
 
 
+@dataclass(frozen=True, repr=False, kw_only=True)
 class NothingStandsOut(display.Shown):
-    """No suspect: what was looked at moved no more than usual.  False in an `if`."""
+    """No suspect: nothing was looked at, or it moved no more than usual.  False in an `if`."""
 
+    looks: int
     service = ""
     change = ""
-    strength: float | None = None
+    strength: ClassVar[None] = None
     sentence = "Nothing stands out."
     contrary = ""
     word = "untested"
@@ -105,13 +106,12 @@ class NothingStandsOut(display.Shown):
         return self
 
     def _sentence(self) -> str:
+        if not self.looks:
+            return "nothing stands out, for nothing was looked at"
         return "nothing stands out: what was looked at moved no more than usual"
 
     def _parts(self) -> Iterable[Markup]:
         yield display.line(self._sentence())
-
-
-NOTHING: Final = NothingStandsOut()
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -141,7 +141,7 @@ class Suspects(display.Shown):
     @property
     def top(self) -> TopSuspect | NothingStandsOut:
         """The first suspect, or what says that nothing stands out."""
-        return next(iter(self), NOTHING)
+        return next(iter(self), NothingStandsOut(looks=self.looks))
 
     @property
     def df(self) -> pd.DataFrame:
@@ -160,6 +160,8 @@ class Suspects(display.Shown):
         gaps = f"; {len(self.gaps)} gap{'s' * (len(self.gaps) != 1)}" if self.gaps else ""
         since = f" since {clock(self.onset)}" if self.onset else ""
         if not self.suspects:
+            if not self.looks:
+                return f"nothing was looked at, so nothing is suspected or ruled out{gaps}"
             return f"nothing stands out in {self.looks} looks{gaps}"
         return f"{self.top.sentence} ({self.top.word}){since}{gaps}"
 
@@ -190,7 +192,8 @@ def suspect_card(one: TopSuspect) -> Markup:
     parts.append(display.line(display.word("For")))
     parts.append(display.bullets(map(_finding, suspect.findings_for)))
     against = suspect.findings_against
-    parts.append(display.line(display.word("Against"), "" if against else ": nothing found"))
+    silence = ": nothing found" if one.evidence else ": nothing was looked at"
+    parts.append(display.line(display.word("Against"), "" if against else silence))
     parts.append(display.bullets(map(_finding, against)))
     return display.card(role, *parts)
 

@@ -11,7 +11,7 @@ from irkit.diagnosis.moves import Moves
 if TYPE_CHECKING:
     import numpy as np
 
-_WORSE = {"latency": 1, "errors": 1, "success": -1}  # the direction in which it gets worse
+WORSE = {"latency": 1, "errors": 1, "success": -1}  # the direction in which it gets worse
 _USUAL = 0.5  # the part of the usual closeness that is taken off
 _SCALE = 3.5
 _LEAST_ROWS = 5
@@ -77,8 +77,8 @@ def _kinship(kind: str, alert: str, r: float) -> float:
     Latency and errors must get worse together; a resource may move either way; traffic that moves
     with the alert is as often its effect.
     """
-    if kind in _WORSE and alert in _WORSE:
-        if r * _WORSE[kind] * _WORSE[alert] < 0:
+    if kind in WORSE and alert in WORSE:
+        if r * WORSE[kind] * WORSE[alert] < 0:
             return 0.0
         return 1.0 if (kind == "latency") == (alert == "latency") else 0.7
     return {"traffic": 0.4, "other": 0.7}.get(kind, 0.8)

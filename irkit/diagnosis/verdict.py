@@ -30,6 +30,8 @@ class LookedAt(Protocol):
     calls: tuple[tuple[str, str], ...]
     target: Series | None
     start: datetime
+    bad_sides: dict[str, int]
+    calm_since: datetime | None
 
 
 def diagnose(looked: LookedAt) -> Diagnosis:
@@ -47,6 +49,8 @@ def diagnose(looked: LookedAt) -> Diagnosis:
         metric_evidence=looked.evidence,
         log_evidence=looked.log_evidence,
         deploy_evidence=looked.deploy_evidence,
+        bad_sides=looked.bad_sides,
+        calm_since=looked.calm_since,
     )
 
 
@@ -67,17 +71,21 @@ def explain(
     log_evidence: Mapping[str, str] | None = None,
     trace_evidence: str = "",
     deploy_evidence: Sequence[str] = (),
+    bad_sides: Mapping[Any, int] | None = None,
+    calm_since: datetime | None = None,
 ) -> Diagnosis:
     """Rank as `ranking.rank` does, and say why in sentences.
 
     `deploys` are Deploy values or a frame with the columns time, service, version, previous,
     message; `changes` are dicts as in `rank_changes`.  `units` and `metric_evidence` go by column
     of `metrics`, `log_evidence` by service: the ids of the looks that showed them, which the
-    findings then carry.  Evidence that is missing becomes a gap, never an error.
+    findings then carry.  `bad_sides` go by column too: 1 where only a rise is bad, -1 where only a
+    fall is.  `calm_since` is when trouble of earlier was over: what was before it is no usual time,
+    and a change before it did not do this.  Evidence that is missing becomes a gap, never an error.
     """
     given = read_inputs(
         metrics, incident_start, columns=columns, services=services, target=target, graph=graph,
-        logs=logs, traces=traces,
+        logs=logs, traces=traces, bad_sides=bad_sides, calm_since=calm_since,
     )  # fmt: skip
     listed = [*_as_changes(deploys), *(changes or ())]
     ranking = rank_services(given, listed)

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
+
 from irkit.diagnosis import sentences
-from irkit.diagnosis.changes import NEEDED, ScoredChange
+from irkit.diagnosis.changes import NEEDED, ScoredChange, span
 from irkit.diagnosis.features import FEATURES
 from irkit.diagnosis.inputs import Inputs, Series
+from irkit.diagnosis.kinds import kind_of
 from irkit.diagnosis.ranking import Ranking
+from irkit.diagnosis.together import WORSE
 from irkit.model.base import Value
 from irkit.model.finding import Finding, Gap, RuledOut, Suspect
 from irkit.text import clock, one_line
@@ -18,6 +22,8 @@ from irkit.text import clock, one_line
 _SHOWN = 5  # suspects, at the most
 _LEAST = 0.03  # the chance from which a suspect is shown
 _SPEAKS = 0.35  # log-odds from which a sign is worth a sentence
+_UNLIKELY = 0.05  # the chance below which a service's change needs another reason
+_LONG = 30.0  # minutes before the onset from which that alone is worth a word
 
 
 class Sketch(Value, frozen=True, kw_only=True):
@@ -111,7 +117,8 @@ class Writer:
         if cause is not None:
             name = _name(self.listed[cause.id])
             told = f"{'deploy' if cause.kind == 'deploy' else cause.kind} {name} of {service}"
-            speaking.insert(0, sentences.change(cause, told, began, self.deploy_evidence))
+            onset = min(began, self.given.start.to_pydatetime(warn=False))
+            speaking.insert(0, sentences.change(cause, told, onset, self.deploy_evidence))
         reason = speaking[0].sentence if speaking else "nothing of its own moved clearly"
         sentence = f"{service}: {reason}"
         if cause is not None:
@@ -163,15 +170,12 @@ class Writer:
         against: list[Finding] = []
         explained = -sum(part for name, part in parts.items() if name.endswith("_below"))
         callees = self.signs.callees.get(service, frozenset())
-        likely = {self.signs.services[i] for i in self.ranking.order[:_SHOWN]}
-        worse = sorted(callees & likely)
+        worse = [c for callee in callees for c in self._strongest_series(callee) if self._worse(c)]
         if explained > _SPEAKS and worse:
+            told = self._moved(max(worse, key=lambda c: self.signs.weighted[c]))
+            sentence = f"{service} calls {told.service}, which is in trouble too: {told.sentence}"
             against.append(
-                Finding(
-                    kind="callee",
-                    sentence=f"{', '.join(worse)}, which {service} calls, shows it too",
-                    service=service,
-                )
+                structs.replace(told, kind="callee", sentence=sentence, before=None, after=None)
             )
         if not self._strongest_series(service) and self._columns(service):
             against.append(
@@ -186,11 +190,12 @@ class Writer:
         near = [c for c in self.changes if c.score < NEEDED]
         for one in near[:8]:
             name = _name(self.listed[one.id]) or one.message or one.id
+            why, looks = self._why_not(one, suspects)
             ruled.append(
                 RuledOut(
                     what=one_line(f"{one.kind} {name} of {one.service or 'unknown'}", 120),
-                    why=one.why_not or "nothing in the evidence points to it",
-                    evidence=self.deploy_evidence,
+                    why=why,
+                    evidence=(*self.deploy_evidence, *looks),
                 )
             )
         quiet = [
@@ -214,7 +219,43 @@ class Writer:
                     )[:6],
                 )
             )  # fmt: skip
-        return tuple(ruled)
+        return tuple(dict.fromkeys(ruled))
+
+    def _why_not(self, one: ScoredChange, suspects: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """The facts that speak against a change, and the looks that show them."""
+        reasons, looks = [one.why_not] if one.why_not else [], []
+        if one.early > _LONG:
+            reasons.append(f"it went live {span(one.early)} before the onset")
+        mine = self._columns(one.service)
+        if one.suspicion < _UNLIKELY and mine:
+            loudest = max(mine, key=lambda c: self.signs.weighted[c])
+            moved = self._moved(loudest)
+            still = not self._strongest_series(one.service)
+            reasons.append(
+                f"none of {one.service}'s series left their usual bounds" if still
+                else f"{suspects[0]} moved more; {moved.sentence}" if suspects
+                else moved.sentence
+            )  # fmt: skip
+            looks += [look for c in (mine if still else [loudest]) for look in self._metric_look(c)]
+        elif one.suspicion < _UNLIKELY:
+            reasons.append(f"no series of {one.service or 'its service'} was there to show it")
+        if not reasons:
+            reasons.append(
+                f"it went live {span(max(one.early, 0.0))} before the onset, and shares nothing "
+                "with the lines or series that changed"
+                if not one.matches
+                else f"it shares only {', '.join(one.matches)} with what changed at the onset"
+            )
+        return one_line("; ".join(reasons)), tuple(dict.fromkeys(looks))[:6]
+
+    def _worse(self, column: int) -> bool:
+        """Whether a series moved toward its bad side: the catalog's, else the one its name tells.
+
+        Which side of a resource or of traffic is the bad one cannot be told.
+        """
+        side = self.given.bad_sides[column] if self.given.bad_sides else 0
+        side = side or WORSE.get(kind_of(self.signs.columns[column][1]), 0)
+        return side * float(self.signs.moves.sigmas[column]) > 0
 
     def _gaps(self) -> tuple[Gap, ...]:
         """What could not be checked with what was given."""

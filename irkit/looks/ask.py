@@ -6,6 +6,7 @@ Each asks through the session, which records the raw reply; what is read here is
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,8 +117,11 @@ def ask_metrics(
     )  # fmt: skip
 
 
-def ask_signal(session: Session, service: Service, name: str, window: Window) -> Metrics:
-    """Ask one of a service's named signals.
+def ask_signal(
+    session: Session, service: Service, name: str, window: Window,
+    alerted: datetime | None = None,
+) -> Metrics:  # fmt: skip
+    """Ask one of a service's named signals; `alerted` is when the incident's first alert fired.
 
     Raises:
         NotFound: the catalog has no such signal for this service.
@@ -131,10 +135,11 @@ def ask_signal(session: Session, service: Service, name: str, window: Window) ->
         known = ", ".join(sorted(service.signals)) or "it has none"
         hint = f"did you mean {close[0]!r}?" if close else f"its signals: {known}"
         raise NotFound("the catalog has no such signal", on=f"{name} of {service.name}", next=hint)
-    return ask_metrics(
+    found = ask_metrics(
         session, signal.query, source=signal.source, values={"service": service.name},
         window=window, name=f"{name} of {service.name}", signal=signal,
     )  # fmt: skip
+    return replace(found, alerted=alerted)
 
 
 def ask_logs(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from irkit.logs.logs import Logs
     from irkit.logs.patterns import Patterns
     from irkit.looks.health import Healths
-    from irkit.metrics.metrics import Marked, Metrics
+    from irkit.metrics.metrics import Marked, Metrics, Onset
     from irkit.metrics.signals import Signals
 
 MOST_SERIES = 20
@@ -50,7 +50,7 @@ def signals_of(
             continue
         for name in names or tuple(sorted(known.signals)):
             try:
-                found.append(ask_signal(inc.session, known, name, window))
+                found.append(ask_signal(inc.session, known, name, window, inc.alerted))
             except IrkitError as why:
                 gaps.append(gap_of(f"{name} of {service}", why, f"whether {name} moved"))
     marks = (mark,) if isinstance(mark, Marked) else tuple(mark)
@@ -132,7 +132,9 @@ class Looked:
     `metrics` has one float column for each series (index: time, UTC), `columns` says which service
     and metric each is, `evidence` which look showed it; `logs` has time, service, level, message;
     `calls` are pairs of caller and callee; `target` is the series that fired, `symptom` when it
-    left its usual range, `start` when the incident was noticed.
+    left its usual range, `start` when the incident was noticed.  `bad_sides` says by column which
+    movement is bad (1 up, -1 down), where the catalog has a limit; `calm_since` is when trouble of
+    earlier, within the window, was over.
     """
 
     services: tuple[str, ...]
@@ -150,6 +152,8 @@ class Looked:
     start: datetime
     gaps: tuple[Gap, ...]
     looks: int
+    bad_sides: dict[str, int]
+    calm_since: datetime | None
     too_late: tuple[RuledOut, ...] = ()
 
 
@@ -167,6 +171,7 @@ def look_around(inc: Incident) -> Looked:
     columns: dict[str, tuple[str, str]] = {}
     units: dict[str, str] = {}
     evidence: dict[str, str] = {}
+    bad_sides: dict[str, int] = {}
     for one in signals:
         signal, _, service = one.name.partition(" of ")
         names = _names(one, service, signal)
@@ -174,7 +179,11 @@ def look_around(inc: Incident) -> Looked:
         columns |= {name: (service, name.partition("|")[2]) for name in names}
         units |= dict.fromkeys(names, one.unit)
         evidence |= dict.fromkeys(names, one.evidence)
-    start = _start(inc, signals)
+        if one.limit is not None:
+            bad_sides |= dict.fromkeys(names, 1 if one.above else -1)
+    symptom = _symptom(inc, signals)
+    start = _start(inc, symptom)
+    calm = symptom.calm_since if symptom else None
     # Where the lines begin only with the trouble, every line would count as new.
     whole = [found for found in logs if found.whole_from < start - GRACE]
     cut = tuple(gap for gap in (found.gap() for found in logs) if gap)
@@ -196,9 +205,11 @@ def look_around(inc: Incident) -> Looked:
             (name, callee) for name in services if name in inc.catalog.services
             for callee in inc.catalog.services[name].depends_on
         ),
-        target=_target(inc, columns), symptom=_symptom(inc, signals), start=start,
+        target=_target(inc, columns), start=start,
+        symptom=symptom.time if symptom and inc.alerted else None,
         gaps=(*signals.gaps, *log_gaps, *cut, *deploys.gaps),
         looks=len(signals) + len(logs) + len(deploys.evidence),
+        bad_sides=bad_sides, calm_since=calm if calm and calm < start else None,
     )  # fmt: skip
 
 
@@ -210,13 +221,12 @@ def _causes(inc: Incident, deploys: Deploys) -> tuple[tuple[Deploy, ...], tuple[
     """
     state = inc.state
     acts = {p.plan.key for p in state.plans} if state else set()
-    starts = [a.alert.starts_at for a in state.alerts.values()] if state else []
     causes, late = [], []
     for one in deploys.deploys:
         if one.key and one.key in acts:
             why = "it is what was done about this incident"
-        elif starts and one.time > min(starts):
-            why = f"it came after the first alert ({clock(min(starts))})"
+        elif inc.alerted and one.time > inc.alerted:
+            why = f"it came after the first alert ({clock(inc.alerted)})"
         else:
             causes.append(one)
             continue
@@ -241,25 +251,24 @@ def _target(inc: Incident, columns: dict[str, tuple[str, str]]) -> tuple[str, st
     return wanted if wanted in columns.values() else None
 
 
-def _symptom(inc: Incident, signals: Signals) -> datetime | None:
+def _symptom(inc: Incident, signals: Signals) -> Onset | None:
+    """The onset of the signal that fired; without an alert, of the first signal that moved."""
     state = inc.state
-    fired = f"{state.signal} of {inc.service}" if state else ""
-    return next((m.onset().time for m in signals if m.name == fired), None)
+    if state is None or not state.alerts:
+        return next(iter(signals.onsets()), None)
+    fired = f"{state.signal} of {inc.service}"
+    return next((m.onset() for m in signals if m.name == fired), None)
 
 
-def _start(inc: Incident, signals: Signals) -> datetime:
+def _start(inc: Incident, symptom: Onset | None) -> datetime:
     """When the trouble began: the onset of the signal that fired, else the first alert's start.
 
     An alert is late by what its rule waits for, and lines logged in between would count as usual.
     Without an alert it is the first signal's onset; where nothing moved either, the last quarter of
     the window is compared with the rest.
     """
-    state = inc.state
-    starts = [a.alert.starts_at for a in state.alerts.values()] if state else []
-    symptom = _symptom(inc, signals)
-    onsets = [] if starts else [o.time for o in signals.onsets() if o.time]
     quarter = inc.now - inc.window.length / 4
-    return min([*starts, *onsets, *([symptom] if symptom else [])], default=quarter)
+    return min((t for t in (inc.alerted, symptom and symptom.time) if t), default=quarter)
 
 
 def suspects_of(inc: Incident) -> Suspects:

@@ -39,8 +39,9 @@ class Marked(Protocol):
 class Onset(Value, frozen=True, kw_only=True):
     """When a series left its usual range, or that it did not; false where it did not.
 
-    `time` lies between `earliest` and `latest` (UTC); `before` and `after` are typical values in
-    the series' own unit; `sigmas` is the size of the change in robust standard deviations.
+    `time` lies between `earliest` and `latest` (UTC), and after `calm_since`, when the series was
+    well again after trouble of earlier (None without any); `before` and `after` are typical values,
+    in the series' own unit; `sigmas` is the size of the change in robust standard deviations.
     """
 
     series: str
@@ -51,6 +52,7 @@ class Onset(Value, frozen=True, kw_only=True):
     before: float | None = None
     after: float | None = None
     unit: str = ""
+    calm_since: datetime | None = None
 
     def __bool__(self) -> bool:
         return self.time is not None
@@ -75,7 +77,9 @@ class Metrics(display.Shown):
 
     `df` is indexed by `time` (UTC); values are in `unit`.  `query`, `source` and `evidence` (the
     recorded look) say where they come from; `warnings` are the source's own.  The text and the
-    figure lead with the finding: whether, when and how far the series left its usual range.
+    figure lead with the finding: whether, when and how far the series left its usual range.  Where
+    the signal has a `limit`, that means toward its bad side, and of several times the one at
+    `alerted` (the first alert), or the last.
 
     Example:
         errors = inc.signal("error_rate")
@@ -92,6 +96,7 @@ class Metrics(display.Shown):
     unit: str = ""
     limit: float | None = None
     above: bool = True
+    alerted: datetime | None = None
     instant: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -143,7 +148,7 @@ class Metrics(display.Shown):
         band = normal = None
         if onset.time and onset.earliest and onset.latest:
             band = Span(start=_ms(onset.earliest), end=_ms(onset.latest), label="onset")
-            usual = self.frame[self._strongest_name].loc[: onset.earliest].dropna()
+            usual = self.frame[self._strongest_name].loc[onset.calm_since : onset.earliest].dropna()
             if len(usual) >= 8:
                 low, high = usual.quantile(0.05), usual.quantile(0.95)
                 normal = Normal(low=float(low), high=float(high), label="usual before the onset")
@@ -196,12 +201,13 @@ class Metrics(display.Shown):
         from irkit.diagnosis import onset
 
         name = self._shown(self._names[list(self.frame.columns).index(column)])
-        found = onset(self.frame[column])
+        found = onset(self.frame[column], limit=self.limit, above=self.above, alerted=self.alerted)
         if found is None:
             return Onset(series=name, unit=self.unit)
         return Onset(
             series=name, time=found.time, earliest=found.earliest, latest=found.latest,
             sigmas=found.sigmas, before=found.before, after=found.after, unit=self.unit,
+            calm_since=found.calm_since,
         )  # fmt: skip
 
     def _last(self, rows: pd.DataFrame, when: str) -> Any:
@@ -231,7 +237,16 @@ class Metrics(display.Shown):
         low, high = (reading(float(v), self.unit) for v in self._extremes())
         series = "" if count == 1 else f" ({count} series)"
         where = f"at {low}" if low == high else f"between {low} and {high}"
+        if self._past_from_the_start():
+            return f"{self.name}{series} was past its limit when the window began, {where} in it"
         return f"{self.name}{series} stayed {where}, as usual"
+
+    def _past_from_the_start(self) -> bool:
+        """Whether a series has a limit and its first value is beyond it."""
+        if self.limit is None:
+            return False
+        first = self.frame.bfill().iloc[0]
+        return bool(((first > self.limit) if self.above else (first < self.limit)).any())
 
     def _extremes(self) -> tuple[float, float]:
         return float(self.frame.min().min()), float(self.frame.max().max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from irkit.model.base import Value
@@ -57,3 +58,18 @@ class Suspect(Value, frozen=True, kw_only=True):
     change_at: datetime | None = None
     findings_for: tuple[Finding, ...] = ()
     findings_against: tuple[Finding, ...] = ()
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """The looks that point to it."""
+        return tuple(dict.fromkeys(look for one in self.findings_for for look in one.evidence))
+
+
+def unopposed(looks: Collection[str]) -> str:
+    """What stands where nothing speaks against a suspicion; without `looks` nobody has looked.
+
+    Example:
+        >>> unopposed(("L1",)), unopposed(())
+        ('nothing found that speaks against it', 'nothing was looked at')
+    """
+    return "nothing found that speaks against it" if looks else "nothing was looked at"

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from irkit.figures.scale import duration
-from irkit.model.finding import Finding
+from irkit.model.finding import Finding, unopposed
 from irkit.model.units import reading
 from irkit.postmortem.values import PostmortemFacts
 
@@ -43,10 +43,11 @@ def summary(facts: PostmortemFacts) -> str:
     if facts.suspects:
         rated = facts.suspects[0]
         against = strongest_contrary(rated.suspect.findings_against)
+        nothing = unopposed(rated.suspect.looks)
         contrary = (
             f" What speaks against it: {md(against)}."
             if against
-            else (" Nothing recorded speaks against it.")
+            else f" {nothing[0].upper()}{nothing[1:]}."
         )
         lines.append(
             f"Contributing factor, *{rated.strength}*: {md(rated.suspect.sentence)}.{contrary}"

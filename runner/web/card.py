@@ -11,7 +11,7 @@ from irkit.actions.shown import STATUS
 from irkit.errors import Refused
 from irkit.figures.scale import duration
 from irkit.model.base import Value
-from irkit.model.finding import Finding, Suspect
+from irkit.model.finding import Finding, Suspect, unopposed
 from irkit.model.incident import IN_FLIGHT, Decision, IncidentState, PlanState
 from irkit.model.principal import is_person
 from irkit.model.units import reading
@@ -86,6 +86,7 @@ def card(
     contrary = plan.contrary
     if not contrary and suspect and suspect.findings_against:
         contrary = finding(suspect.findings_against[0])
+    looks = (*plan.evidence, *(suspect.looks if suspect else ()))
     left = max(0, int((plan.expires_at - now).total_seconds()))
     return Card(
         id=plan.id,
@@ -103,7 +104,7 @@ def card(
         suspect=suspect.sentence if suspect else plan.suspect,
         strength=word,
         strength_means=MEANING[word],
-        contrary=contrary,
+        contrary=contrary or unopposed(looks),
         gaps=plan.gaps,
         findings=tuple(finding(f) for f in suspect.findings_for[:MOST_FINDINGS]) if suspect else (),
         evidence=plan.evidence,

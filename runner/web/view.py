@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from irkit.model import event as ev
 from irkit.model.base import Value
 from irkit.model.event import Event
+from irkit.model.finding import unopposed
 from irkit.model.incident import AlertState, IncidentState, RunState
 from irkit.model.times import four_times
 from irkit.model.units import reading
@@ -180,7 +181,7 @@ def suspects(state: IncidentState) -> tuple[SuspectView, ...]:
                 word=word,
                 means=MEANING[word],
                 backing=tuple(finding(f) for f in one.findings_for),
-                against=tuple(finding(f) for f in one.findings_against),
+                against=tuple(map(finding, one.findings_against)) or (unopposed(one.looks),),
             )
         )
     return tuple(found)

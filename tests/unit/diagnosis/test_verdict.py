@@ -89,7 +89,7 @@ def test_findings_carry_numbers_and_the_looks_that_show_them():
         units={name: "s" if "latency" in name else "" for name in frame},
         evidence={name: f"L{i}" for i, name in enumerate(frame)}, logs=logs,
         log_evidence={"checkout": "L90"}, deploys=deploys, deploy_evidence=("L99",),
-        calls=GRAPH, target=TARGET, start=start,
+        calls=GRAPH, target=TARGET, start=start, bad_sides={}, calm_since=None,
     )  # fmt: skip
     found = diagnose(looked)
     kinds = {one.kind: one for one in found.suspects[0].findings_for}
