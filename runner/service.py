@@ -97,6 +97,7 @@ class Runner:
             recording=recording,
         )
         self.exports = Exports(self.storage, self.ledger, self.clock, self.redactor)
+        self.exports.flush = self._flush_looks
         self.runs.finished = self.exports.report
         self.effects = Effects(
             self.storage,
@@ -240,6 +241,11 @@ class Runner:
             if incident not in self._recorders:
                 self._recorders[incident] = self._new_recorder(incident)
             return self._recorders[incident]
+
+    def _flush_looks(self, incident: str) -> None:
+        recorder = self._recorders.get(incident)
+        if recorder is not None:
+            recorder.flush()
 
     def _new_recorder(self, incident: str) -> Recorder:
         folder = self.storage / "incidents" / incident

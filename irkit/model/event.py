@@ -104,8 +104,8 @@ class RunFinished(Body, frozen=True, kw_only=True, tag="run.finished"):
     """A run ended: `succeeded`, `failed`, `timed_out`, `stopped`, `killed` or `refused`.
 
     Written by the runner.  `cell` is the n in `In [n]` of the cell in which it ended badly,
-    `bundle` the root hash of the run's evidence and `notebook` the SHA-256 of the executed
-    notebook.
+    `bundle` the root hash of the run's evidence, `runbook` the SHA-256 of the runbook as it was and
+    `notebook` that of the executed notebook.
     """
 
     run: str
@@ -117,6 +117,7 @@ class RunFinished(Body, frozen=True, kw_only=True, tag="run.finished"):
     looks: int = 0
     gaps: int = 0
     bundle: str = ""
+    runbook: str = ""
     notebook: str = ""
     confined: str = ""
 
@@ -267,7 +268,8 @@ class IncidentResolved(Body, frozen=True, kw_only=True, tag="incident.resolved")
 class PostmortemExported(Body, frozen=True, kw_only=True, tag="postmortem.exported"):
     """The post-mortem was written: it shows the chain up to event `upto`, whose hash is `head`.
 
-    `files` maps names to SHA-256.
+    `files` maps paths below the storage to SHA-256: the post-mortem as a notebook that people edit
+    and as it was exported, each run's report, and the lists of what the runner itself looked at.
     """
 
     run: str

@@ -47,6 +47,7 @@ class RunState(Value, frozen=True, kw_only=True):
     looks: int = 0
     gaps: int = 0
     bundle: str = ""
+    runbook_sha256: str = ""
     notebook: str = ""
     confined: str = ""
 
@@ -319,6 +320,7 @@ def _runs(runs: tuple[RunState, ...], event: Event) -> tuple[RunState, ...]:
             looks=body.looks,
             gaps=body.gaps,
             bundle=body.bundle,
+            runbook_sha256=body.runbook,
             notebook=body.notebook,
             confined=body.confined,
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,7 @@ import click
 import msgspec
 
 from irkit.clock import SystemClock
-from irkit.config import Config
-from irkit.errors import AlreadyRunning, IrkitError, LedgerBroken
-from irkit.evidence.bundle import Bundle
-from irkit.model.event import PostmortemExported
+from irkit.errors import AlreadyRunning, LedgerBroken
 from irkit.model.incident import IncidentState
 from irkit.model.principal import SYSTEM
 from irkit.model.times import four_times
@@ -34,10 +31,11 @@ from runner.commands.common import (
     writing,
 )
 from runner.people import person_of
-from runner.stores import chain
+from runner.stores import chain, kept
 from runner.stores.database import Database
 from runner.terminal import columns, labelled, table
 
+_KINDS = {"bundle": "bundles of evidence", "looks.jsonl": "lists of the runner's own looks"}
 WRITE_WITHIN = 180.0
 """Seconds that a running runner may take for a post-mortem; a PDF starts a browser."""
 
@@ -145,7 +143,10 @@ def resolve(ctx: click.Context, incident: str, why: str, token_file: Path | None
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, incident: str, head: str, as_json: bool) -> None:
-    """Find any byte, event, tail, reply or notebook that was changed; say what cannot be proven.
+    """Find any byte, event, tail or file that was changed; say what was compared and what was not.
+
+    Files are a run's runbook, notebook, evidence and report, what the runner itself looked at, and
+    the post-mortem.  Its notebook is yours to edit: that is told, and is no change of the record.
 
     \b
     Example:
@@ -157,17 +158,23 @@ def verify(ctx: click.Context, incident: str, head: str, as_json: bool) -> None:
         verdict = chain.verify(database, incident, printed_head=head)
     finally:
         database.close()
-    broken = list(verdict.broken)
     try:
         with reading(config) as ledger:
-            state = ledger.state(incident)
-            exports = [e.body for e in ledger.events(incident)
-                       if isinstance(e.body, PostmortemExported)]  # fmt: skip
-        broken.extend(_changed_files(config, state, exports))
+            files = kept.compare(
+                config.storage_path, ledger.state(incident), ledger.events(incident)
+            )
     except LedgerBroken:
-        if not broken:  # another incident's events; of this one the chain has told all
+        if verdict.intact:  # another incident's events; of this one the chain has told all
             raise
-    value = {**msgspec.to_builtins(verdict), "broken": broken}
+        files = kept.Kept(unproven=("the files: the ledger that names them cannot be read",))
+    broken = [*verdict.broken, *files.broken]
+    value = {
+        **msgspec.to_builtins(verdict),
+        "same": list(files.same),
+        "broken": broken,
+        "edited": list(files.edited),
+        "unproven": [*verdict.unproven, *files.unproven],
+    }
     echo(value, as_json=as_json, text=lambda: _verdict(value))
     if broken:
         raise LedgerBroken(
@@ -198,7 +205,7 @@ def postmortem(ctx: click.Context, incident: str, to: str, token_file: Path | No
     config = config_of(ctx)
     named = token_file is not None or bool(os.environ.get("IRKIT_TOKEN"))
     by = person_of(config, token_of(token_file)) if named else SYSTEM
-    forms = to.split(",")
+    forms = [form.strip() for form in to.split(",")]
     try:
         with writing(config) as ledger:
             exports = Exports(config.storage_path, ledger, SystemClock(), Redactor.of(config))
@@ -210,7 +217,7 @@ def postmortem(ctx: click.Context, incident: str, to: str, token_file: Path | No
         )  # fmt: skip
         files = list(answer["files"])
     for name in files:
-        click.echo(config.storage_path / "incidents" / incident / name)
+        click.echo(config.storage_path / name)
 
 
 def _shown(state: IncidentState, told: list[dict[str, Any]]) -> str:
@@ -237,51 +244,22 @@ def _shown(state: IncidentState, told: list[dict[str, Any]]) -> str:
     )
 
 
-def _changed_files(
-    config: Config, state: IncidentState, exports: list[PostmortemExported]
-) -> list[str]:
-    """Replies, notebooks and post-mortems whose bytes are not those the ledger names."""
-    found = []
-    for run in state.runs:
-        folder = config.storage_path / "runs" / run.run
-        if run.bundle:
-            found += _checked(f"{run.run}/bundle", lambda f=folder, r=run: _bundle(f, r.bundle))  # type: ignore[misc]
-        if run.notebook:
-            found += _checked(
-                f"{run.run}/notebook.ipynb",
-                lambda f=folder, r=run: _same(f / "notebook.ipynb", r.notebook),  # type: ignore[misc]
-            )
-    if exports:
-        folder = config.storage_path / "incidents" / state.id
-        newest = {name: digest for one in exports for name, digest in one.files.items()}
-        for name, digest in newest.items():
-            found += _checked(name, lambda f=folder, n=name, d=digest: _same(f / n, d))  # type: ignore[misc]
-    return found
-
-
-def _checked(name: str, check: Callable[[], None]) -> list[str]:
-    try:
-        check()
-    except (IrkitError, OSError) as why:
-        return [f"{name}: {why}"]
-    return []
-
-
-def _bundle(folder: Path, root: str) -> None:
-    Bundle.open(folder / "bundle").verify(root)
-
-
-def _same(path: Path, digest: str) -> None:
-    if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-        raise LedgerBroken("its bytes were changed since the ledger named them", on=path.name)
-
-
 def _verdict(value: dict[str, Any]) -> str:
+    width = columns()
     lines = [f"{value['incident']}: {value['events']} events, head {value['head']}"]
-    lines += [f"CHANGED   {text}" for text in value["broken"]]
-    lines += ["intact: every event, reply and notebook is as it was"] if not value["broken"] else []
-    lines += [f"unproven  {text}" for text in value["unproven"]]
+    lines += [labelled("CHANGED   ", text, width=width) for text in value["broken"]]
+    lines += [labelled("edited    ", text, width=width) for text in value["edited"]]
+    if not value["broken"]:
+        text = f"{value['events']} events and their signed head; {_files(value['same'])}"
+        lines.append(labelled("intact:   ", text, width=width))
+    lines += [labelled("unproven  ", text, width=width) for text in value["unproven"]]
     return "\n".join(lines)
+
+
+def _files(names: Sequence[str]) -> str:
+    """How many of each kind of file: `2 of runbook.ipynb, 1 of postmortem.html`."""
+    counts = Counter(name.rpartition("/")[2] for name in names)
+    return ", ".join(f"{n} {_KINDS.get(name, name)}" for name, n in counts.items()) or "no files"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -29,6 +29,7 @@ from runner.runs.launch import Progress, RunSpec, launch
 from runner.runs.nbfile import nbformat
 from runner.runs.runbooks import Runbooks
 from runner.runs.solo import Solo
+from runner.stores import kept
 
 
 @click.command()
@@ -93,7 +94,8 @@ def replay(ctx: click.Context, incident: str) -> None:
     chosen = ended[-1]
     then = config.storage_path / "runs" / chosen.run
     Bundle.open(then / "bundle").verify(chosen.bundle)
-    click.echo(f"evidence of {chosen.run} is intact: {chosen.looks} looks")
+    kept.is_runbook_of(chosen, then / "runbook.ipynb")
+    click.echo(f"runbook and evidence of {chosen.run} are intact: {chosen.looks} looks")
     folder = then / _named("replay")
     _execute(config, then / "runbook.ipynb", folder, dict(chosen.parameters), then / "bundle", ())
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from irkit.clock import Clock
-from irkit.evidence.bundle import Bundle
+from irkit.evidence.bundle import Bundle, hash_of
 from irkit.evidence.redact import Redactor
 from irkit.model.event import Draft, PostmortemExported
 from irkit.model.incident import IncidentState, RunState
@@ -20,10 +21,15 @@ from runner.stores.ledger import Ledger
 
 
 class Exports:
-    """Writes `runs/RUN/report.html` and `incidents/ID/postmortem.{ipynb,html,md}`."""
+    """Writes `runs/RUN/report.html` and `incidents/ID/postmortem.{ipynb,html,md}`.
+
+    `flush` makes durable what the runner itself looked at in an incident.
+    """
 
     def __init__(self, storage: Path, ledger: Ledger, clock: Clock, redactor: Redactor) -> None:
         self.storage, self.ledger, self.clock, self.redactor = storage, ledger, clock, redactor
+        self.flush: Callable[[str], object] = lambda _incident: None
+        self._one_at_a_time = threading.Lock()
 
     def folder(self, incident: str) -> Path:
         """The incident's folder."""
@@ -52,30 +58,46 @@ class Exports:
 
     def owed(self, effect: Effect) -> None:
         """Do the export that is owed when an incident is over, and record its hashes."""
-        files = self.postmortem(effect.incident)
-        state = self.ledger.state(effect.incident)
-        for run in state.runs:  # a report that a crash came before
-            folder = self.storage / "runs" / run.run
-            if (folder / "notebook.ipynb").exists() and not (folder / "report.html").exists():
-                self.report(run)
-        self._record(state, effect.key, effect.number, files, SYSTEM)
+        with self._one_at_a_time:
+            self.postmortem(effect.incident)
+            state = self.ledger.state(effect.incident)
+            for run in state.runs:  # a report that a crash came before
+                folder = self.storage / "runs" / run.run
+                if (folder / "notebook.ipynb").exists() and not (folder / "report.html").exists():
+                    self.report(run)
+            self._record(state, effect.key, effect.number, ("html", "md"), SYSTEM)
 
     def again(self, incident: str, to: Iterable[str], *, by: str) -> dict[str, str]:
-        """Export by hand after edits, and record the new hashes; returns them by file name.
+        """Export by hand after edits, and record the new hashes.
+
+        Returns the SHA-256 of each file that was asked for, by its path below the storage.
 
         Raises:
             NotFound: there is no such incident.
         """
-        state = self.ledger.state(incident)
-        files = self.postmortem(incident, to, edited_by=by)
-        last = self.ledger.events(incident)[-1].seq
-        self._record(state, f"export:by-hand:{last}", state.last_seq, files, by)
-        return files
+        forms = tuple(to)
+        with self._one_at_a_time:
+            state = self.ledger.state(incident)
+            self.postmortem(incident, forms, edited_by=by)
+            last = self.ledger.events(incident)[-1].seq
+            files = self._record(state, f"export:by-hand:{last}", state.last_seq, forms, by)
+        asked = [f"incidents/{incident}/postmortem.{form}" for form in forms]
+        return {name: files[name] for name in asked}
 
     def _record(
-        self, state: IncidentState, key: str, upto: int, files: dict[str, str], by: str
-    ) -> None:
+        self, state: IncidentState, key: str, upto: int, forms: tuple[str, ...], by: str
+    ) -> dict[str, str]:
         chosen = _chosen(state)
+        self.flush(state.id)
+        folder = self.folder(state.id)
+        paths = [folder / f"postmortem.{form}" for form in ("ipynb", *forms)]
+        paths += [self.storage / "runs" / run.run / "report.html" for run in state.runs]
+        paths += sorted(folder.glob("looks-*/looks.jsonl"))
+        files = {
+            str(path.relative_to(self.storage)): digest
+            for path in paths
+            if (digest := hash_of(path))
+        }
         body = PostmortemExported(
             run=chosen.run if chosen else "",
             upto=upto,
@@ -83,13 +105,12 @@ class Exports:
             files=files,
         )
         self.ledger.append(state.id, Draft(key=key, at=self.clock.now(), by=by, body=body))
+        return files
 
     def postmortem(
         self, incident: str, to: Iterable[str] = ("html", "md"), *, edited_by: str = ""
-    ) -> dict[str, str]:
+    ) -> None:
         """Write the post-mortem; texts that people edited stay, facts are folded anew.
-
-        Returns the SHA-256 of each file by its name.
 
         Raises:
             NotFound: there is no such incident.
@@ -104,7 +125,7 @@ class Exports:
         previous = nbformat().read(target, as_version=4) if target.exists() else None
         notebook = assemble(self._notebook(state), told, previous=previous)
         _write(target, nbformat().writes(notebook))
-        made = export(
+        export(
             target,
             told,
             folder=folder,
@@ -113,7 +134,6 @@ class Exports:
             redact=self.redactor.text,
             edited_by=edited_by,
         )
-        return {f"postmortem.{form}": digest for form, digest in made.sha256.items()}
 
     def facts(self, incident: str) -> PostmortemFacts:
         """What the ledger says about the incident, with the chain checked."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import threading
@@ -13,7 +12,7 @@ from typing import Any
 
 from irkit.clock import Clock
 from irkit.errors import IrkitError, Refused
-from irkit.evidence.bundle import Bundle, write_briefing
+from irkit.evidence.bundle import Bundle, hash_of, write_briefing
 from irkit.evidence.recorder import Recorder
 from irkit.evidence.redact import Redactor
 from irkit.model import event as ev
@@ -184,15 +183,16 @@ class Runs:
     def _finish(
         self, incident: str, run: RunState, *, status: str, error: str, **more: Any
     ) -> None:
-        notebook = self.folder_of(run.run) / "notebook.ipynb"
-        digest = hashlib.sha256(notebook.read_bytes()).hexdigest() if notebook.exists() else ""
+        folder = self.folder_of(run.run)
+        notebook = folder / "notebook.ipynb"
         body = ev.RunFinished(
             run=run.run,
             attempt=run.attempt,
             status=status,
             seconds=more.pop("seconds", 0.0),
             error=self.redactor.text(error)[:2000],
-            notebook=digest,
+            runbook=hash_of(folder / "runbook.ipynb"),
+            notebook=hash_of(notebook),
             **more,
         )
         self._append(incident, f"run:{run.ordinal}", SYSTEM, body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,15 @@ def test_verify_is_content_with_what_was_not_touched(played: Path, type_in: Type
     value = json.loads(told.out)
     assert value["broken"] == []
     assert value["events"] > 10
+    assert set(value["same"]) == {
+        *(f"runs/IR-1-r{n}/{name}" for n in (1, 2)
+          for name in ("runbook.ipynb", "notebook.ipynb", "bundle", "report.html")),
+        *(f"incidents/IR-1/{name}" for name in (
+            "looks-1/looks.jsonl", "postmortem.ipynb", "postmortem.html", "postmortem.md")),
+    }  # fmt: skip
+    text = type_in(played, "verify", "IR-1").out
+    assert "2 runbook.ipynb" in text
+    assert "(no digest is kept of these)" in text
     assert value["unproven"], "an older copy of the whole ledger cannot be told without a head"
     assert type_in(played, "verify", "IR-1", "--head", value["head"]).code == 0
     wrong = type_in(played, "verify", "IR-1", "--head", "0" * 64)
@@ -64,6 +74,37 @@ def spoil_page(home: Path) -> None:
 def spoil_reply(home: Path) -> None:
     blob = max((last_run(home) / "bundle" / "blobs").rglob("*"), key=lambda p: p.stat().st_size)
     blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+
+
+def spoil_report(home: Path) -> None:
+    path = last_run(home) / "report.html"
+    path.write_bytes(path.read_bytes() + b"<!-- -->")
+
+
+def spoil_runbook(home: Path) -> None:
+    path = last_run(home) / "runbook.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("open('/tmp/was-here', 'w')"))
+    path.chmod(0o644)
+    nbformat.write(notebook, path)
+
+
+def own_looks(home: Path) -> Path:
+    return home / "state" / "incidents" / "IR-1" / "looks-1"
+
+
+def lose_own_look(home: Path) -> None:
+    path = own_looks(home) / "looks.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def spoil_own_reply(home: Path) -> None:
+    blob = max((own_looks(home) / "blobs").iterdir(), key=lambda p: p.stat().st_size)
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+
+
+def add_a_file(home: Path) -> None:
+    (last_run(home) / "bundle" / "blobs" / f"{'0' * 64}.gz").write_bytes(b"planted")
 
 
 def lose_page(home: Path) -> None:
@@ -90,6 +131,11 @@ def lose_tail(home: Path) -> None:
     [
         (spoil_notebook, "notebook.ipynb"),
         (spoil_page, "postmortem.html"),
+        (spoil_report, "IR-1-r2/report.html"),
+        (spoil_runbook, "IR-1-r2/runbook.ipynb"),
+        (lose_own_look, "IR-1/looks-1/looks.jsonl"),
+        (spoil_own_reply, "IR-1/looks-1/looks.jsonl"),
+        (add_a_file, "put there"),
         (lose_page, "postmortem.html"),
         (spoil_reply, "bundle"),
         (spoil_event, "event"),
@@ -112,14 +158,17 @@ def test_verify_finds_what_was_changed(
 def test_replay_says_that_the_evidence_is_intact(played: Path, type_in: Type) -> None:
     told = type_in(played, "replay", "IR-1")
     assert told.code == 0, told.err
-    assert "evidence of IR-1-r2 is intact" in told.out
+    assert "runbook and evidence of IR-1-r2 are intact" in told.out
     page = Path(told.out.split("page:")[1].split()[0])
     assert page.is_file()
     assert type_in(played, "verify", "IR-1").code == 0, "a replay changes nothing of the record"
 
 
-def test_replay_refuses_evidence_that_was_changed(played: Path, type_in: Type) -> None:
-    spoil_reply(played)
+@pytest.mark.parametrize("spoil", [spoil_reply, spoil_runbook])
+def test_replay_refuses_what_was_changed(
+    played: Path, type_in: Type, spoil: Callable[[Path], None]
+) -> None:
+    spoil(played)
     told = type_in(played, "replay", "IR-1")
     assert told.code == 7
     assert not list(last_run(played).glob("replay-*"))
@@ -150,6 +199,10 @@ def edit(home: Path, was: str, now: str) -> None:
 def test_postmortem_keeps_what_people_wrote_and_is_recorded(played: Path, type_in: Type) -> None:
     edit(played, "What we learned", "Tax rounding needs a canary.")
     token = (played / "tokens" / "demo-oncall").read_text()
+    told = type_in(played, "verify", "IR-1")
+    assert told.code == 0, told.out
+    assert "edited    incidents/IR-1/postmortem.ipynb: edited since it was exported" in told.out
+    assert "1 postmortem.ipynb" not in told.out
     told = type_in(played, "postmortem", "IR-1", "--to", "html,md", token=token)
     assert told.code == 0, told.err
     paths = [Path(line) for line in told.out.split()]
@@ -160,6 +213,7 @@ def test_postmortem_keeps_what_people_wrote_and_is_recorded(played: Path, type_i
     assert "Tax rounding needs a canary." in paths[1].read_text()
     told = type_in(played, "verify", "IR-1")
     assert told.code == 0, told.out
+    assert "edited" not in told.out
     shown = json.loads(type_in(played, "show", "--json").out)["events"]
     assert [e["by"] for e in shown if e["kind"] == "postmortem.exported"] == [
         "system", "person:demo-oncall", "system",
