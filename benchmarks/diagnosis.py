@@ -3,13 +3,12 @@
     python benchmarks/diagnosis.py [FOLDER]
 
 FOLDER holds labelled incidents as SYSTEM/CASE folders (see tools/cases.py); by default
-$IRKIT_RCA_DATA, or ../shared/rca/data beside the repository.  Without it only made-up systems are
-measured, and it says so.
+$IRKIT_RCA_DATA, or a folder `*/rca/data` beside the repository.  Without it only made-up systems
+are measured, and it says so.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
@@ -23,14 +22,14 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tools"))
 
-from cases import Labelled, labelled, made_up, quiet_window  # noqa: E402
+from cases import Labelled, default_folder, labelled, made_up, quiet_window  # noqa: E402
 
 from irkit.diagnosis import rank, rank_changes  # noqa: E402
 from irkit.diagnosis.features import FEATURES, read_signs  # noqa: E402
 from irkit.diagnosis.inputs import read_inputs  # noqa: E402
 from irkit.diagnosis.weights import WEIGHTS  # noqa: E402
 
-DEFAULT = Path(os.environ.get("IRKIT_RCA_DATA", ROOT.parent / "shared" / "rca" / "data"))
+DEFAULT = default_folder()
 Ranker = Callable[[Labelled], Sequence[str]]
 PARTS = {
     "all": (),

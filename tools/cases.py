@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from made_up import FAULTS, make_case
+
+
+def default_folder() -> Path:
+    """Where labelled incidents lie: $IRKIT_RCA_DATA, else `*/rca/data` beside the repository."""
+    beside = Path(__file__).resolve().parents[2]
+    found = next(iter(sorted(beside.glob("*/rca/data"))), beside / "rca" / "data")
+    return Path(os.environ.get("IRKIT_RCA_DATA", found))
 
 
 @dataclass(frozen=True)

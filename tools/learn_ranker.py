@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from cases import Labelled, labelled, made_up, quiet_window
+from cases import Labelled, default_folder, labelled, made_up, quiet_window
 from scipy.optimize import minimize
 
 from irkit.diagnosis.features import FEATURES, Signs, read_signs
@@ -27,7 +26,7 @@ from irkit.diagnosis.inputs import read_inputs
 from irkit.diagnosis.ranking import doubts
 
 HERE = Path(__file__).resolve().parent
-DEFAULT = Path(os.environ.get("IRKIT_RCA_DATA", HERE.parent.parent / "shared" / "rca" / "data"))
+DEFAULT = default_folder()
 PRIOR = {
     "errors": 0.9, "latency": 0.8, "resource": 1.0, "io": 0.6, "traffic": 0.2, "other": 0.5,
     "gone": 0.5, "follows": 3.2, "follows_alone": 0.8, "gap": 1.0, "waits": 1.0, "own": 0.5,

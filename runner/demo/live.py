@@ -17,7 +17,7 @@ from runner.demo.shop.observe import Observatory
 from runner.serve import Server, free_port
 from runner.service import Runner
 
-BASELINE_SECONDS = 40.0
+BASELINE_SECONDS = 60.0
 """How long the healthy shop is watched before anything breaks; the runbook needs a `before`."""
 SCENARIO = "failing-release"
 BAD_RELEASE = ("checkout", "1.4.2")
