@@ -23,6 +23,7 @@ _SHOWN = 5  # suspects, at the most
 _LEAST = 0.03  # the chance from which a suspect is shown
 _SPEAKS = 0.35  # log-odds from which a sign is worth a sentence
 _UNLIKELY = 0.05  # the chance below which a service's change needs another reason
+_CLEARLY = 4.0  # sigmas from which a movement may explain another service's
 _LONG = 30.0  # minutes before the onset from which that alone is worth a word
 
 
@@ -170,10 +171,14 @@ class Writer:
         against: list[Finding] = []
         explained = -sum(part for name, part in parts.items() if name.endswith("_below"))
         callees = self.signs.callees.get(service, frozenset())
-        worse = [c for callee in callees for c in self._strongest_series(callee) if self._worse(c)]
+        own = max((float(self.signs.weighted[c]) for c in self._columns(service)), default=0.0)
+        worse = [
+            c for callee in callees for c in self._strongest_series(callee)
+            if self._worse(c) and self.signs.weighted[c] >= own / 2
+        ]  # fmt: skip
         if explained > _SPEAKS and worse:
             told = self._moved(max(worse, key=lambda c: self.signs.weighted[c]))
-            sentence = f"{service} calls {told.service}, which is in trouble too: {told.sentence}"
+            sentence = f"{told.sentence}, and {service} calls {told.service}"
             against.append(
                 structs.replace(told, kind="callee", sentence=sentence, before=None, after=None)
             )
@@ -232,7 +237,7 @@ class Writer:
             moved = self._moved(loudest)
             still = not self._strongest_series(one.service)
             reasons.append(
-                f"none of {one.service}'s series left their usual bounds" if still
+                f"none of {one.service}'s series left its usual bounds" if still
                 else f"{suspects[0]} moved more; {moved.sentence}" if suspects
                 else moved.sentence
             )  # fmt: skip
@@ -249,13 +254,13 @@ class Writer:
         return one_line("; ".join(reasons)), tuple(dict.fromkeys(looks))[:6]
 
     def _worse(self, column: int) -> bool:
-        """Whether a series moved toward its bad side: the catalog's, else the one its name tells.
+        """Whether a series clearly moved to its bad side: the catalog's, else what its name tells.
 
         Which side of a resource or of traffic is the bad one cannot be told.
         """
         side = self.given.bad_sides[column] if self.given.bad_sides else 0
         side = side or WORSE.get(kind_of(self.signs.columns[column][1]), 0)
-        return side * float(self.signs.moves.sigmas[column]) > 0
+        return side * float(self.signs.moves.sigmas[column]) >= _CLEARLY
 
     def _gaps(self) -> tuple[Gap, ...]:
         """What could not be checked with what was given."""
