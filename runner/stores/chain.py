@@ -64,7 +64,7 @@ def verify(database: Database, incident: str, *, printed_head: str = "") -> Verd
         broken.extend(f"event {row.seq}: {why}" for why in _row_mistakes(row, prev))
         prev = row.hash
         seen.add(prev)
-    key = signing_key(database.folder / "keys")
+    key = signing_key(database.folder / "keys", keep=False)
     broken.extend(_head_mistakes(head, key, incident, count, prev))
     unproven: tuple[str, ...] = ()
     if printed_head and not any(h.startswith(printed_head) for h in seen):
@@ -126,8 +126,10 @@ def head_bytes(incident: str, seq: int, digest: str) -> bytes:
     return canonical(["irkit-head-v1", incident, seq, digest])
 
 
-def signing_key(folder: Path) -> Ed25519PrivateKey:
+def signing_key(folder: Path, *, keep: bool) -> Ed25519PrivateKey:
     """The runner's key; made at the first start, readable by the runner alone.
+
+    Where there is none and it is not to be kept, what is returned has signed nothing.
 
     Raises:
         LedgerBroken: the file is there and holds no such key.
@@ -144,8 +146,10 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
                 next="put a backup in its place",
             )  # fmt: skip
         return key
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = Ed25519PrivateKey.generate()
+    if not keep:
+        return key
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Whole or not at all: half a key would keep the runner from ever starting again.
     half = folder / f"ledger.pem.{os.getpid()}"
     half.touch(mode=0o600)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -63,28 +64,37 @@ deliveries = sa.Table(
 class Database:
     """The opened database; `write()` is the only way to change it.
 
-    One process writes at a time: a lock on the folder is held from opening to closing.  SQLite runs
+    A reader writes nothing, and so works on a backup in a folder that cannot be written.  One
+    process writes at a time: a lock on the folder is held from opening to closing.  SQLite runs
     with `synchronous=FULL` and a write-ahead log, so what is committed survives a power cut.
 
     Raises:
         AlreadyRunning: another process holds the folder.
+        IrkitError: it cannot be written, or to a reader: there is no ledger yet.
     """
 
     def __init__(self, folder: Path, *, writer: bool = True) -> None:
-        self.folder = folder
+        self.folder, self.writer = folder, writer
         self._lock = threading.RLock()
         self._held: IO[str] | None = None
         if writer:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._held = _hold(folder / "lock")
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._held = _hold(folder / "lock")
+            except OSError as why:
+                raise IrkitError(
+                    f"the storage cannot be written ({why.strerror})", on=str(folder),
+                    next="set storage.path to a folder that can be; show, incidents and verify "
+                    "read this one as it is",
+                ) from None  # fmt: skip
         elif not (folder / "irkit.db").exists():
             raise IrkitError(
                 "there is no ledger yet", on=str(folder), next="start one with: irkit serve"
             )
-        self.engine = sa.create_engine(
-            f"sqlite:///{folder / 'irkit.db'}", connect_args={"timeout": 10}
-        )
-        sa.event.listen(self.engine, "connect", _pragmas)
+        fixed = not writer and not os.access(folder, os.W_OK)
+        where = _unwritable(folder) if fixed else str(folder / "irkit.db")
+        self.engine = sa.create_engine(f"sqlite:///{where}", connect_args={"timeout": 10})
+        sa.event.listen(self.engine, "connect", _as_text if fixed else _pragmas)
         if writer:
             try:
                 _migrate(self.engine)
@@ -171,9 +181,29 @@ def _hold(path: Path) -> IO[str]:
     return held
 
 
-def _pragmas(connection: object, _record: object) -> None:
+def _unwritable(folder: Path) -> str:
+    """The database in a folder where nothing can be written, such as a backup that is mounted.
+
+    Raises:
+        IrkitError: it was copied while it was written, and its end lies in the write-ahead log.
+    """
+    log = folder / "irkit.db-wal"
+    if log.exists() and log.stat().st_size:
+        raise IrkitError(
+            "the newest events lie in a write-ahead log, which cannot be read in a folder that "
+            "cannot be written",
+            on=str(log), next="copy the folder to where you can write, and look at the copy",
+        )  # fmt: skip
+    return f"file:{quote(str((folder / 'irkit.db').resolve()))}?mode=ro&immutable=1&uri=true"
+
+
+def _as_text(connection: object, _record: object) -> None:
     # A changed byte that is no text any more must be found by the chain, not by the reader.
     connection.text_factory = lambda given: given.decode("utf-8", "surrogateescape")  # type: ignore[attr-defined]
+
+
+def _pragmas(connection: object, record: object) -> None:
+    _as_text(connection, record)
     cursor = connection.cursor()  # type: ignore[attr-defined]
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")

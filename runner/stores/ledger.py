@@ -53,7 +53,7 @@ class Ledger:
         self._states: dict[str, IncidentState] = {}
         self._listeners: list[Listener] = []
         self._lock = threading.RLock()
-        self._signing = signing_key(database.folder / "keys")
+        self._signing = signing_key(database.folder / "keys", keep=database.writer)
         for incident in self.incidents():
             try:
                 self._states[incident] = fold(self.events(incident))
