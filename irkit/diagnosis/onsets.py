@@ -64,6 +64,7 @@ def onset(
         return None
     moments = known.index
     moments = moments.tz_localize("UTC") if moments.tz is None else moments.tz_convert("UTC")
+    moments = moments.as_unit("ns")  # an alert may have a finer time than the samples
     bad = 0 if limit is None else 1 if above else -1
     calm = 0
     troubles = [] if limit is None else _troubles(bad * (values - limit))
