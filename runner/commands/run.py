@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from irkit.errors import BadInput, IrkitError, NotFound, RunFailed
 from irkit.evidence.bundle import Bundle
 from irkit.evidence.redact import Redactor
 from irkit.model.event import Event
+from irkit.model.incident import IncidentState
 from runner.commands.common import config_of, pick, reading
 from runner.runs import parameters
 from runner.runs.confine import Limits, uid_outside
@@ -102,17 +104,24 @@ def replay(ctx: click.Context, incident: str) -> None:
 
 @click.command()
 @click.argument("incident", default="")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED)
 @click.option("--print", "only_print", is_flag=True, help="Print the command, start nothing.")
 @click.pass_context
-def lab(ctx: click.Context, incident: str, only_print: bool) -> None:
+def lab(ctx: click.Context, incident: str, more: tuple[str, ...], only_print: bool) -> None:
     """Open JupyterLab on an incident's notebook, with your own read credentials.
 
-    The notebook is a copy: what you do there never changes the record.
+    The notebook is a copy: what you do there never changes the record.  Of an incident that is
+    over, windows end where its last run's did, and that run's recording answers until you ask
+    something that it does not hold; from there on your sources do.  What stands behind -- goes to
+    JupyterLab.
 
     \b
     Example:
       irkit lab IR-1
+      irkit lab IR-1 -- --no-browser --port 9999
     """
+    if incident.startswith("-"):  # no incident was named, and this stood behind --
+        incident, more = "", (incident, *more)
     config = config_of(ctx)
     with reading(config) as ledger:
         state = pick(ledger, incident)
@@ -127,14 +136,49 @@ def lab(ctx: click.Context, incident: str, only_print: bool) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         notebook = nbformat().read(source, as_version=4)
         nbformat().write(notebook, target)
-    command = [sys.executable, "-m", "jupyterlab", str(target)]
-    with Solo(config, events=events, folder=None) as solo:
+    command = _jupyterlab(target, more)
+    click.echo(f"notebook: {target}")
+    if only_print:
+        click.echo(f"command:  {shlex.join(command)}")
+        return
+    if os.geteuid() == 0 and "--allow-root" not in more:
+        click.echo(
+            f"you are root, and JupyterLab refuses that; if you mean it: irkit lab {state.id} -- "
+            "--allow-root", err=True,
+        )  # fmt: skip
+    now, recording = _as_it_was(config, state)
+    with Solo(config, events=events, folder=None, resume=recording, now=now) as solo:
         environment = {**os.environ, "IRKIT_SESSION": str(solo.session_file)}
-        click.echo(f"notebook: {target}")
-        if only_print:
-            click.echo(f"command:  {' '.join(command)}")
-            return
-        subprocess.run(command, env=environment, check=False)
+        with subprocess.Popen(command, env=environment) as process:
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is JupyterLab's
+            try:
+                code = process.wait()
+            finally:
+                signal.signal(signal.SIGINT, before)
+    ctx.exit(code if code >= 0 else 128 - code)
+
+
+def _jupyterlab(notebook: Path, more: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "jupyterlab", str(notebook), *more]
+
+
+def _as_it_was(config: Config, state: IncidentState) -> tuple[datetime | None, Path | None]:
+    """At which moment, and on which recording, an incident that is over is looked at."""
+    if state.state != "resolved":
+        return None, None
+    recorded = [r for r in state.runs if r.bundle]
+    if not recorded:
+        return state.resolved_at, None
+    last = recorded[-1]
+    bundle = config.storage_path / "runs" / last.run / "bundle"
+    try:
+        Bundle.open(bundle).verify(last.bundle)
+    except IrkitError as why:
+        click.echo(f"the recording of {last.run} does not answer, the sources do: {why}", err=True)
+        return last.now, None
+    click.echo(f"answers:  the recording of {last.run}, then your sources; windows end at "
+               f"{last.now:%Y-%m-%d %H:%M:%SZ}")  # fmt: skip
+    return last.now, bundle
 
 
 def _execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -22,8 +23,10 @@ from runner.runs.session_server import SessionServer
 class Solo:
     """Serves a session for a notebook that is run by hand, or opened in JupyterLab.
 
-    With `replay` the bundle of an earlier run answers, at that run's frozen now.  `folder` is where
-    the new bundle goes; None keeps it in a temporary folder.
+    With `replay` the bundle of an earlier run answers, at that run's frozen now, and no source is
+    asked.  With `resume` that bundle answers until the first look that it does not hold; from there
+    on the sources do.  `now` is what windows end at; by default the bundle's, or else the present.
+    `folder` is where the new bundle goes; None keeps it in a temporary folder.
     """
 
     def __init__(
@@ -33,6 +36,8 @@ class Solo:
         events: tuple[Event, ...] = (),
         folder: Path | None,
         replay: Path | None = None,
+        resume: Path | None = None,
+        now: datetime | None = None,
         clock: Clock | None = None,
         peer: int | None = None,
     ) -> None:
@@ -40,16 +45,18 @@ class Solo:
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
         folder = folder or Path(self._temporary.name if self._temporary else "") / "bundle"
         integrations = Integrations(config.integrations)
-        recorded = Bundle.open(replay) if replay else None
+        bundle = replay or resume
+        recorded = Bundle.open(bundle) if bundle else None
         then = None
-        if recorded:
+        if recorded and replay:
             with contextlib.suppress(NotFound):
                 then = recorded.briefing()
-        now = recorded.now if recorded else clock.now()
+        now = now or (recorded.now if recorded else clock.now())
         redactor = Redactor.of(config)
         self._recorder = Recorder(
             folder, now=now, clock=clock, recorded=recorded,
-            mode="replay" if recorded else "live", redactor=redactor,
+            mode="replay" if replay else "resume" if resume else "live", redactor=redactor,
+            repeat=resume is not None,
         )  # fmt: skip
         briefing = then or Briefing(
             principal="person:local",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,6 +188,73 @@ def test_lab_opens_a_copy(played: Path, type_in: Type) -> None:
     assert type_in(played, "lab", "--print").code == 0
     assert nbformat.read(copy, as_version=4).cells[0].source == "what I found"
     assert type_in(played, "verify", "IR-1").code == 0
+
+
+BY_HAND = """
+import os, sys
+os.environ.pop("IRKIT_CONFIG", None)
+import irkit
+inc = irkit.incident("IR-1", since="90m")
+first, again = inc.signal("error_rate"), inc.signal("error_rate")
+print(inc.now.isoformat(), inc.state.state, len(first.df), len(again.df), len(inc.deploys().df))
+try:
+    print(inc.metrics("never_asked_before").df)
+except irkit.errors.LookFailed as why:
+    print("live:", why)
+sys.exit(7)
+"""
+
+
+def test_lab_on_an_incident_that_is_over_answers_as_it_was_then(
+    played: Path, type_in: Type, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = json.loads(type_in(played, "show", "--json").out)["incident"]["runs"]
+    monkeypatch.setattr(
+        "runner.commands.run._jupyterlab", lambda notebook, more: [sys.executable, "-c", BY_HAND]
+    )
+    told = type_in(played, "lab", "IR-1")
+    assert told.code == 7, told.err
+    assert "the recording of IR-1-r2, then your sources" in told.out
+    values, live = capfd.readouterr().out.splitlines()[:2]
+    now, state, first, again, deploys = values.split()
+    assert now == runs[-1]["now"].replace("Z", "+00:00")
+    assert state == "resolved"
+    assert int(first) > 10
+    assert int(again) == int(first), "a cell that is run again is answered again"
+    assert int(deploys) >= 1
+    assert live.startswith("live: "), "what was not recorded is asked of the source, which is gone"
+    assert type_in(played, "verify", "IR-1").code == 0
+
+
+def test_lab_does_not_answer_from_a_recording_that_was_changed(
+    played: Path, type_in: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil_reply(played)
+    monkeypatch.setattr(
+        "runner.commands.run._jupyterlab", lambda notebook, more: [sys.executable, "-c", ""]
+    )
+    told = type_in(played, "lab", "IR-1")
+    assert told.code == 0
+    assert "the recording of IR-1-r2 does not answer" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["IR-1", "--", "--no-browser", "--version"], 0, "."),
+        (["--", "--version"], 0, "."),
+        (["IR-1", "--", "--port=none"], 1, "port"),
+    ],
+)
+def test_lab_passes_words_on_and_returns_what_comes_back(
+    played: Path, type_in: Type, capfd: pytest.CaptureFixture[str], words: list[str], code: int,
+    says: str,
+) -> None:  # fmt: skip
+    told = type_in(played, "lab", *words)
+    assert told.code == code, told.err
+    assert "--allow-root" in told.err or os.geteuid() != 0
+    heard = capfd.readouterr()
+    assert says in heard.out + heard.err
 
 
 def edit(home: Path, was: str, now: str) -> None:
