@@ -29,7 +29,11 @@ def decide(state: IncidentState, policy: Policy, now: datetime) -> tuple[Effect,
     owed = [*_runs(state, policy, now), *_acts(state, policy, now)]
     owed = [e for e in (_attempt(e, state, policy) for e in owed) if e]
     rest = [*_told(state, policy, now), *_closing(state, policy, now, nothing_owed=not owed)]
-    return (*owed, *(e for e in (_attempt(e, state, policy) for e in rest) if e))
+    rest = [e for e in (_attempt(e, state, policy) for e in rest) if e]
+    if any(e.kind == "resolve" and e.due <= now for e in rest):
+        # First the end, then the look back: a run must not make the incident look longer.
+        owed = [e for e in owed if e.kind != "run"]
+    return (*owed, *rest)
 
 
 def _attempt(effect: Effect, state: IncidentState, policy: Policy) -> Effect | None:
