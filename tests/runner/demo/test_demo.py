@@ -78,7 +78,7 @@ def test_the_record_is_intact_and_can_be_replayed(played: Played) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
     replayed = irkit("-c", config, "replay", "IR-1")
     assert replayed.returncode == 0, replayed.stderr
-    assert "is intact" in replayed.stdout
+    assert "are intact" in replayed.stdout
 
 
 def test_a_second_time_the_same_events_happen(played: Played, tmp_path: Path) -> None:
