@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,13 @@ class Effects:
 
     def start(self) -> None:
         """Start the engine; jobs that a crash cut off go on, and what is owed is named again."""
+        # In a thread of its own: the engine refuses to start where an event loop runs, and whoever
+        # starts a runner from a notebook or under a browser's driver has one.
+        with ThreadPoolExecutor(1) as apart:
+            apart.submit(self._launch).result()
+        self._thread.start()
+
+    def _launch(self) -> None:
         global _perform
         from dbos import DBOS
 
@@ -95,7 +103,6 @@ class Effects:
                 name, worker_concurrency=width, polling_interval_sec=POLL_SECONDS,
                 on_conflict="always_update",
             )  # fmt: skip
-        self._thread.start()
 
     @property
     def running(self) -> bool:
